@@ -1,0 +1,45 @@
+"""A device's retained status: birth when it connects, a report every ten seconds, `offline` as its last will."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+REPORT_INTERVAL_S = 10
+
+
+class StatusError(ValueError):
+    """The payload is not a status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Counts are of this boot. `sequence` is the last one generated, so that gaps show without its log."""
+
+    state: Literal["online", "offline"]
+    boot: str
+    sequence: int
+    pending: int = 0
+    refused: int = 0
+    dropped: int = 0
+    time: str = ""
+    """Wall clock of the report, RFC 3339; empty in a last will, which is written before the connection breaks."""
+
+    def encode(self) -> bytes:
+        return json.dumps(dataclasses.asdict(self), separators=(",", ":")).encode()
+
+
+def decode_status(payload: bytes) -> Status:
+    """A status. Unknown members are ignored, so that newer devices may say more.
+
+    Raises:
+        StatusError: not JSON or not of the shape above.
+    """
+    try:
+        document = json.loads(payload)
+        known = {field.name: document[field.name] for field in dataclasses.fields(Status) if field.name in document}
+        return Status(**known)
+    except (ValueError, TypeError) as error:
+        raise StatusError(str(error)) from error

@@ -1,0 +1,23 @@
+"""What the world hands to a device: one reading before it has an identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from smartcity.contracts.streams import Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A native payload, when it was observed (event time, UTC) and by which device.
+
+    The world yields observations in order of (time, device, stream), the same ones for the same seed and start.
+    """
+
+    device_id: str
+    stream: Stream
+    time: datetime
+    payload: bytes
+    metadata: str | None
+    """JSON object for the user property `metadata`, with keys sorted and no spaces; None where the stream needs none."""
