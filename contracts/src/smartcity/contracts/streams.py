@@ -15,6 +15,8 @@ from .limits import DEVICE_NAME_PATTERN
 ID_PATTERN = r"[0-9a-f]{16}\.[1-9][0-9]{0,17}|foreign-[0-9a-f]{32}"
 """`<boot>.<sequence>` for our devices; for messages without an envelope, an id that the bridge gives per reception."""
 
+SHA256_PATTERN = r"[0-9a-f]{64}"
+
 FUEL_TYPES = ("petrol", "diesel", "hybrid", "electric")
 VEHICLE_TYPES = ("car", "van", "truck", "bus")
 WEATHER_CONDITIONS = ("clear", "cloudy", "fog", "rain", "snow")
@@ -88,7 +90,7 @@ class Camera(Reading):
     longitude: float | None = nullable("Longitude", unit="°", carrier="metadata", minimum=-180, maximum=180)
     snapshot: str = required("Object key of the frame in the lake's bucket", carrier="gateway", length_max=120)
     frame_bytes: int = required("Size of the frame", unit="B", carrier="gateway", minimum=1)
-    frame_sha256: str = required("SHA-256 of the frame, hexadecimal", carrier="gateway", pattern=r"[0-9a-f]{64}")
+    frame_sha256: str = required("SHA-256 of the frame, hexadecimal", carrier="gateway", pattern=SHA256_PATTERN)
     frame_width: int = required("Width of the frame", unit="px", minimum=1, maximum=65_535)
     frame_height: int = required("Height of the frame", unit="px", minimum=1, maximum=65_535)
     vehicle_count: int | None = nullable(

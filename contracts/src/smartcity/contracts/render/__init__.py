@@ -1,1 +1,1 @@
-"""The contract in the languages of its readers: Spark, Glue, Redshift, JSON Schema, AsyncAPI, Markdown. Pure functions."""
+"""The contract in the languages of its readers: schemas, DDL, documents, tables. Pure functions."""

@@ -1,7 +1,7 @@
 """Columns as Spark's own schema document, and as the column list of a Spark `CREATE TABLE … USING iceberg`.
 
-Source: Apache Spark, `org.apache.spark.sql.types.DataType.json` (what pyspark's `StructType.fromJson` reads), and Iceberg's
-table of Spark type conversions, by which `TIMESTAMP` becomes Iceberg's `timestamptz`.
+Sources: Apache Spark, `org.apache.spark.sql.types.DataType.json` (what pyspark's `StructType.fromJson` reads), and
+Iceberg's table of Spark type conversions, by which `TIMESTAMP` becomes Iceberg's `timestamptz`.
 """
 
 from __future__ import annotations
