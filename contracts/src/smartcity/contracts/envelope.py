@@ -99,7 +99,7 @@ def parse_id(value: str) -> tuple[str, int]:
 
 def format_time(value: datetime) -> str:
     """RFC 3339 in UTC with microseconds, e.g. `2026-11-21T08:00:00.000000Z`. The value must be aware."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.astimezone(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def parse_time(name: str, value: str) -> datetime:

@@ -40,6 +40,14 @@ def decode_status(payload: bytes) -> Status:
     try:
         document = json.loads(payload)
         known = {field.name: document[field.name] for field in dataclasses.fields(Status) if field.name in document}
-        return Status(**known)
+        status = Status(**known)
     except (ValueError, TypeError) as error:
         raise StatusError(str(error)) from error
+    if status.state not in ("online", "offline"):
+        raise StatusError(f"state is {status.state!r}, not online or offline")
+    if not isinstance(status.boot, str) or not isinstance(status.time, str):
+        raise StatusError("boot and time must be strings")
+    for name in ("sequence", "pending", "refused", "dropped"):
+        if type(getattr(status, name)) is not int or getattr(status, name) < 0:
+            raise StatusError(f"{name} is {getattr(status, name)!r}, not a count")
+    return status
