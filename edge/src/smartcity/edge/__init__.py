@@ -1,0 +1,1 @@
+"""The MQTT gateway: Mosquitto's configuration, and what it guarantees."""

@@ -1,0 +1,31 @@
+"""The bridge from MQTT to Kafka."""
+
+from __future__ import annotations
+
+import sys
+
+from .service import Place, Service, http_probe
+
+CLIENT_ID = "smartcity-bridge"
+"""One for ever: the persistent MQTT session, and what waits in it, hangs on this name."""
+
+
+def _command(place: Place) -> list[str]:
+    command = [sys.executable, "-m", "smartcity.bridge.main", "run"]
+    command += ["--mqtt", place.address("mqtt"), "--kafka", place.address("kafka")]
+    return [*command, "--http", place.address("bridge_http"), "--client-id", CLIENT_ID]
+
+
+def _probe(place: Place) -> str | None:
+    return http_probe(f"{place.url('bridge_http')}/readyz")
+
+
+BRIDGE = Service(
+    name="bridge",
+    needs=("mosquitto", "kafka"),
+    ports={"bridge_http": 8081},
+    command=_command,
+    probe=_probe,
+    start_timeout_s=60,
+    stop_timeout_s=30,
+)

@@ -1,0 +1,26 @@
+"""The live map in a browser."""
+
+from __future__ import annotations
+
+import sys
+
+from .service import Place, Service, http_probe
+
+
+def _command(place: Place) -> list[str]:
+    command = [sys.executable, "-m", "smartcity.dashboard.main", "run", "--mqtt", place.address("mqtt")]
+    return [*command, "--bridge", place.url("bridge_http"), "--listen", place.address("dashboard")]
+
+
+def _probe(place: Place) -> str | None:
+    return http_probe(f"{place.url('dashboard')}/")
+
+
+DASHBOARD = Service(
+    name="dashboard",
+    needs=("mosquitto",),
+    ports={"dashboard": 8080},
+    command=_command,
+    probe=_probe,
+    start_timeout_s=30,
+)

@@ -1,0 +1,45 @@
+"""Spark's streaming query from Kafka into the lake."""
+
+from __future__ import annotations
+
+import sys
+
+from ..environment import BUCKET
+from ..errors import ServiceError
+from ..jars import expected, missing
+from ..programs import find_java
+from .service import Place, Service, http_probe
+
+
+def _prepare(place: Place) -> None:
+    wrong = missing(place.layout.jars("spark"), expected("spark"))
+    if wrong:
+        raise ServiceError(f"lake: {wrong[0]} in {place.layout.jars('spark')}; run: smartcity setup")
+
+
+def _command(place: Place) -> list[str]:
+    command = [sys.executable, "-m", "smartcity.lake.main", "run", "--kafka", place.address("kafka")]
+    command += ["--bucket", BUCKET, "--jars", str(place.layout.jars("spark"))]
+    return [*command, "--http", place.address("lake_http")]
+
+
+def _environment(place: Place) -> dict[str, str]:
+    local = place.layout.data("spark-scratch")
+    return {"JAVA_HOME": str(find_java().home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(local)}
+
+
+def _probe(place: Place) -> str | None:
+    return http_probe(f"{place.url('lake_http')}/healthz")
+
+
+LAKE = Service(
+    name="lake",
+    needs=("aws", "kafka"),
+    ports={"lake_http": 8082},
+    prepare=_prepare,
+    command=_command,
+    environment=_environment,
+    probe=_probe,
+    start_timeout_s=120,
+    stop_timeout_s=40,
+)

@@ -1,0 +1,77 @@
+"""What a service of the stack is: values and functions, one instance per module of this folder."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ..environment import stack_environment
+from ..layout import Layout
+from ..ports import LOOPBACK
+
+PROBE_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the stack runs: its folders, and the port of every service by name."""
+
+    layout: Layout
+    ports: Mapping[str, int]
+
+    def address(self, port: str) -> str:
+        """`host:port` of a named port, e.g. `kafka`."""
+        return f"{LOOPBACK}:{self.ports[port]}"
+
+    def url(self, port: str) -> str:
+        return f"http://{self.address(port)}"
+
+    def environment(self) -> dict[str, str]:
+        """What the stack adds to the environment of each of its processes."""
+        return stack_environment(var=self.layout.var, aws_url=self.url("aws"), s3_url=self.url("s3"))
+
+
+def nothing(place: Place) -> None:
+    """A step that a service does not need."""
+
+
+def no_variables(place: Place) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """How a part is started, how it tells that it is well, and what it needs before.
+
+    `prepare` runs before each start (folders, configuration), `finish` after it is healthy (topics, buckets); both must
+    be repeatable. `probe` raises nothing: it returns None where the service is well, else what is wrong.
+    """
+
+    name: str
+    needs: tuple[str, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """Name and preferred number of each port."""
+    command: Callable[[Place], list[str]]
+    probe: Callable[[Place], str | None]
+    prepare: Callable[[Place], None] = nothing
+    finish: Callable[[Place], None] = nothing
+    environment: Callable[[Place], dict[str, str]] = no_variables
+    start_timeout_s: float = 60.0
+    stop_timeout_s: float = 15.0
+    keeps_data: bool = False
+    """Whether `var/data/<name>` is its own."""
+
+
+def http_probe(url: str) -> str | None:
+    """None where a GET answers 200, else what came instead."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=PROBE_TIMEOUT_S) as answer:
+            return None if answer.status == 200 else f"{url} answers {answer.status}"
+    except urllib.error.HTTPError as error:
+        body = error.read(200).decode("utf-8", "replace").strip()
+        return f"{url} answers {error.code} {body}".rstrip()
+    except OSError as error:
+        return f"{url}: {error}"
