@@ -1,0 +1,73 @@
+"""What becomes of a message: the pure passage from MQTT to the Kafka record, through decode and check."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from smartcity.contracts.envelope import METADATA_PROPERTY, EnvelopeError, read_envelope
+from smartcity.contracts.limits import STREAM_RECORD_BYTES_MAX
+from smartcity.contracts.reasons import Reason
+from smartcity.contracts.topics import STATUS_LEAF, parse_device_topic, stream_of_topic
+
+from .check import check
+from .dead_letters import dead_letter
+from .decode import decode_reading
+from .errors import Reject
+from .message import Message, Record
+from .record import reading_record
+
+log = logging.getLogger(__name__)
+
+
+def examine(message: Message, new_foreign_id: Callable[[], str]) -> Record | None:
+    """The record to produce, of the stream or of the dead letters; None where nothing is to be produced.
+
+    Nothing is: a retained message (the gateway repeats it at every subscription; it was produced when it was live) and
+    a device's status, which other listeners read from the gateway itself.
+
+    Guarantees: never raises. A defect in this passage makes a dead letter too, so that it stops no other message.
+    """
+    parsed = parse_device_topic(message.topic)
+    if message.retain or (parsed is not None and parsed[1] == STATUS_LEAF):
+        return None
+    try:
+        return _stream_record(message, new_foreign_id)
+    except Reject as refused:
+        return dead_letter(message, refused)
+    except Exception as defect:  # A defect must not stop the stream; it is logged and the message is kept.
+        log.exception("defect while examining a message on %s", message.topic)
+        return dead_letter(message, Reject(Reason.PAYLOAD_UNDECODABLE, f"a defect of the bridge: {defect!r}"))
+
+
+def _stream_record(message: Message, new_foreign_id: Callable[[], str]) -> Record:
+    found = stream_of_topic(message.topic)
+    if found is None:
+        raise Reject(Reason.TOPIC_UNKNOWN, f"no stream has the topic {message.topic!r}")
+    device, stream = found
+    try:
+        envelope = read_envelope(message.properties)
+    except EnvelopeError as error:
+        raise Reject(Reason.ENVELOPE_INVALID, str(error)) from error
+    if envelope is not None and envelope.device_id != device:
+        raise Reject(Reason.ENVELOPE_MISMATCH, f"source is /devices/{envelope.device_id}, the topic's is {device}")
+    if envelope is not None and envelope.event_type != stream.event_type:
+        raise Reject(
+            Reason.ENVELOPE_MISMATCH, f"type is {envelope.event_type!r}, the topic's stream has {stream.event_type!r}"
+        )
+    reading = decode_reading(
+        stream,
+        envelope,
+        device,
+        message.payload,
+        dict(message.properties).get(METADATA_PROPERTY),
+        message.received_at,
+        foreign_id=None if envelope is not None else new_foreign_id(),
+    )
+    check(reading, message.received_at)
+    record = reading_record(stream, reading, envelope, message)
+    if record.bytes_estimated > STREAM_RECORD_BYTES_MAX:
+        raise Reject(
+            Reason.TOO_LARGE, f"the record has {record.bytes_estimated} bytes, more than {STREAM_RECORD_BYTES_MAX}"
+        )
+    return record

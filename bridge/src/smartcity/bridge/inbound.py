@@ -1,0 +1,216 @@
+"""The gateway's side: a persistent MQTT 5 session whose messages are acknowledged by the loop, not by the library.
+
+paho's network code is driven by the bridge's own loop, not by paho's thread. So a connection can only end or begin
+between two statements of the loop, and no acknowledgement that was decided on one connection can slip into the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from smartcity.contracts.topics import DEVICES_FILTER
+
+from . import settings as limits
+from .errors import SessionTakenOver
+from .ledger import Ack
+from .message import Message
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+_SESSION_TAKEN_OVER = 0x8E
+
+
+class Inbound:
+    """The MQTT session. Callbacks only note what happened; `turn` and the loop act on it.
+
+    `on_epoch` is called with a new number whenever a connection begins or ends.
+    """
+
+    def __init__(self, settings: Settings, *, on_epoch: Callable[[int], None]) -> None:
+        self.queue: deque[Message] = deque()
+        self.epoch = 0
+        self.connections = 0
+        self.fault: str | None = "not connected yet"
+        """Why no messages can come, or None while connected and subscribed."""
+        self._settings = settings
+        self._on_epoch = on_epoch
+        self._taken_over = False
+        self._attempt_at = 0.0
+        self._backoff_s = limits.BACKOFF_MIN_S
+        self._misc_at = 0.0
+        self._client = self._make_client()
+
+    def _make_client(self) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._settings.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            manual_ack=True,
+        )
+        client.connect_timeout = limits.CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(limits.RECEIPTS_INFLIGHT_MAX)
+        client.max_queued_messages_set(limits.RECEIPTS_QUEUED_MAX)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = limits.SESSION_EXPIRY_S
+        properties.ReceiveMaximum = self._settings.receive_maximum
+        client.connect_async(
+            self._settings.mqtt_host,
+            self._settings.mqtt_port,
+            keepalive=limits.KEEPALIVE_S,
+            clean_start=False,
+            properties=properties,
+        )
+        return client
+
+    # What the loop calls.
+
+    def turn(self, timeout_s: float, *, reading: bool) -> None:
+        """Wait for the network at most `timeout_s`, read and write what is possible, connect again where needed.
+
+        Args:
+            reading: False leaves what the gateway sends in the socket: back-pressure.
+
+        Raises:
+            SessionTakenOver: another client has connected with our client id.
+        """
+        connection = self._client.socket()
+        if connection is None:
+            self._connect(timeout_s)
+        else:
+            wanting = [connection] if self._client.want_write() else []
+            readable, writable, _ = select.select([connection] if reading else [], wanting, [], timeout_s)
+            if writable:
+                self._client.loop_write()
+            if readable:
+                self._read()
+            if time.monotonic() >= self._misc_at:
+                self._misc_at = time.monotonic() + 1.0
+                self._client.loop_misc()
+        if self._taken_over:
+            raise SessionTakenOver(
+                f"another client has taken over the MQTT session {self._settings.client_id!r} at "
+                f"{self._gateway}; run one bridge per gateway, or give this one another --client-id"
+            )
+
+    def ack(self, ack: Ack) -> bool:
+        """Send a PUBACK, if its connection still stands. False where it was dropped: the gateway sends again."""
+        if ack.epoch != self.epoch:
+            return False
+        return self._client.ack(ack.packet_id, 1) == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Publish at QoS 1. False where it was dropped: not connected, or too many unacknowledged."""
+        if self.fault is not None:
+            return False
+        return self._client.publish(topic, payload, qos=1).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def disconnect(self) -> None:
+        """Leave in order; the gateway keeps the session. `turn` would connect again, after the back-off."""
+        if self._client.socket() is not None:
+            self._client.disconnect()
+            self._back_off()
+
+    def wants_write(self) -> bool:
+        """Whether acknowledgements or receipts wait for the socket, or receipts for their PUBACK."""
+        return self._client.socket() is not None and self._client.want_write()
+
+    # The network.
+
+    @property
+    def _gateway(self) -> str:
+        return f"{self._settings.mqtt_host}:{self._settings.mqtt_port}"
+
+    def _connect(self, timeout_s: float) -> None:
+        wait_s = self._attempt_at - time.monotonic()
+        if wait_s > 0:
+            time.sleep(min(wait_s, timeout_s))
+            return
+        self._back_off()
+        try:
+            self._client.reconnect()
+        except OSError as error:
+            self._missing(f"cannot connect ({error})")
+
+    def _back_off(self) -> None:
+        self._attempt_at = time.monotonic() + self._backoff_s
+        self._backoff_s = min(2 * self._backoff_s, limits.BACKOFF_MAX_S)
+
+    def _read(self) -> None:
+        """Packets until the socket has no more: paho reads one a call, and only a PUBLISH lengthens the queue."""
+        for _ in range(limits.READ_PACKETS_MAX):
+            before = len(self.queue)
+            self._client.loop_read()
+            if len(self.queue) == before or len(self.queue) >= limits.QUEUE_MESSAGES_MAX:
+                return
+
+    def _missing(self, why: str) -> None:
+        fault = f"MQTT gateway {self._gateway}: {why}"
+        if fault != self.fault:
+            log.warning("%s", fault)
+        self.fault = fault
+
+    def _new_epoch(self) -> None:
+        self.epoch += 1
+        self._on_epoch(self.epoch)
+
+    # paho's callbacks. They run inside `turn`, `ack`, `publish` or `disconnect`, and must not raise.
+
+    def _on_connect(self, client: Client, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._missing(f"refuses the connection ({reason}); check the client id, user and access list")
+            return
+        self._new_epoch()
+        self.connections += 1
+        self.fault = f"MQTT gateway {self._gateway}: not subscribed yet"
+        # Retained messages are not wanted: they were produced when they were live.
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        client.subscribe(DEVICES_FILTER, options=options)
+        log.info("connected to MQTT gateway %s, session present: %s", self._gateway, flags.session_present)
+
+    def _on_subscribe(self, _client: Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        if refused:
+            self._missing(f"refuses the subscription to {DEVICES_FILTER} ({', '.join(refused)})")
+            return
+        self.fault = None
+        self._backoff_s = limits.BACKOFF_MIN_S
+
+    def _on_disconnect(self, _client: Client, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        self._new_epoch()
+        self._taken_over |= flags.is_disconnect_packet_from_server and reason.value == _SESSION_TAKEN_OVER
+        self._missing(f"disconnected ({reason})")
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # Forbidden by MQTT, but the bytes are kept all the same.
+            topic = message._topic.decode(errors="replace")
+        self.queue.append(
+            Message(
+                topic=topic,
+                payload=bytes(message.payload),
+                properties=tuple(getattr(message.properties, "UserProperty", ())),
+                qos=message.qos,
+                retain=message.retain,
+                packet_id=message.mid,
+                epoch=self.epoch,
+                received_at=datetime.now(UTC),
+            )
+        )

@@ -1,0 +1,146 @@
+"""The process: `smartcity-bridge run`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from . import settings as limits
+from .errors import SettingsError, TerminalError
+from .health import Health
+from .inbound import Inbound
+from .ledger import Ledger
+from .loop import Loop
+from .metrics import Metrics
+from .outbound import Outbound, producer_factory
+from .settings import Settings, parse_address
+
+log = logging.getLogger(__name__)
+
+_READY_TIMEOUT_S = 2.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 after SIGTERM or SIGINT, 1 when it cannot go on, 2 for a wrong flag."""
+    options = _parser(os.environ).parse_args(arguments)
+    logging.basicConfig(
+        level=options.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        run(read_settings(options))
+    except SettingsError as error:
+        print(f"smartcity-bridge: {error}", file=sys.stderr)
+        return 2
+    except TerminalError as error:
+        print(f"smartcity-bridge: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(settings: Settings) -> None:
+    """Bridge until SIGTERM or SIGINT.
+
+    Raises:
+        TerminalError: the HTTP port is taken, or the MQTT session was.
+    """
+    stop_requested = False
+
+    def request_stop(_number: int, _frame: object) -> None:
+        nonlocal stop_requested
+        stop_requested = True
+
+    signal.signal(signal.SIGTERM, request_stop)
+    signal.signal(signal.SIGINT, request_stop)
+    ledger, metrics = Ledger(), Metrics()
+    inbound = Inbound(settings, on_epoch=ledger.begin)
+    outbound = Outbound(producer_factory(settings))
+    loop = Loop(
+        source=inbound,
+        outbound=outbound,
+        ledger=ledger,
+        metrics=metrics,
+        receipt_interval_s=settings.receipt_interval_s,
+    )
+    health = Health(
+        (settings.http_host, settings.http_port),
+        stalled=lambda: _stalled(loop),
+        missing=_missing(inbound, outbound),
+        registry=metrics.registry,
+    )
+    log.info(
+        "bridging MQTT %s:%d to Kafka %s; health and metrics on http://%s:%d",
+        settings.mqtt_host, settings.mqtt_port, settings.kafka, settings.http_host, settings.http_port,
+    )  # fmt: skip
+    try:
+        loop.run(lambda: stop_requested)
+    finally:
+        health.close()
+
+
+def _stalled(loop: Loop) -> str | None:
+    silent_s = time.monotonic() - loop.turned_at
+    return f"the loop has not turned for {silent_s:.0f} s" if silent_s > limits.LOOP_STALLED_S else None
+
+
+def _missing(inbound: Inbound, outbound: Outbound) -> Callable[[], list[str]]:
+    return lambda: [fault for fault in (inbound.fault, outbound.missing(_READY_TIMEOUT_S)) if fault is not None]
+
+
+def read_settings(options: argparse.Namespace) -> Settings:
+    """Settings from parsed flags.
+
+    Raises:
+        SettingsError: an address or a number is out of its range.
+    """
+    mqtt_host, mqtt_port = parse_address("--mqtt", options.mqtt)
+    http_host, http_port = parse_address("--http", options.http)
+    for server in options.kafka.split(","):
+        parse_address("--kafka", server)
+    if not 1 <= options.receive_maximum <= 65_535:
+        raise SettingsError(f"--receive-maximum is {options.receive_maximum}; MQTT 5 allows 1 to 65535")
+    if not 1 <= options.receipt_interval_ms <= 60_000:
+        raise SettingsError(f"--receipt-interval-ms is {options.receipt_interval_ms}; give 1 to 60000")
+    return Settings(
+        mqtt_host=mqtt_host,
+        mqtt_port=mqtt_port,
+        kafka=options.kafka,
+        http_host=http_host,
+        http_port=http_port,
+        client_id=options.client_id,
+        receive_maximum=options.receive_maximum,
+        receipt_interval_s=options.receipt_interval_ms / 1000,
+    )
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="smartcity-bridge", description="Bridge readings from MQTT to Kafka.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "run",
+        help="bridge until SIGTERM",
+        description="Bridge readings from an MQTT gateway to Kafka until SIGTERM or SIGINT.",
+        epilog="example: smartcity-bridge run --mqtt localhost:1883 --kafka localhost:9092 --http 127.0.0.1:8081",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = command.add_argument
+    add("--mqtt", metavar="HOST:PORT", help="MQTT gateway (SMARTCITY_MQTT)",
+        default=environment.get("SMARTCITY_MQTT", "localhost:1883"))  # fmt: skip
+    add("--kafka", metavar="HOST:PORT[,…]", help="Kafka's bootstrap servers (SMARTCITY_KAFKA)",
+        default=environment.get("SMARTCITY_KAFKA", "localhost:9092"))  # fmt: skip
+    add("--http", metavar="HOST:PORT", help="where /healthz, /readyz and /metrics are served (SMARTCITY_BRIDGE_HTTP)",
+        default=environment.get("SMARTCITY_BRIDGE_HTTP", "127.0.0.1:8081"))  # fmt: skip
+    add("--client-id", metavar="NAME", help="MQTT client id, which names the session; one bridge per gateway",
+        default=environment.get("SMARTCITY_BRIDGE_CLIENT_ID", "smartcity-bridge"))  # fmt: skip
+    add("--receive-maximum", metavar="N", type=int, default=1000, help="unacknowledged messages the gateway may send")
+    add("--receipt-interval-ms", metavar="N", type=int, default=200, help="how long receipts are gathered")
+    add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="what to log to stderr")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

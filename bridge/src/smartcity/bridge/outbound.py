@@ -1,0 +1,214 @@
+"""Kafka's side: an idempotent producer, and every record in hand until Kafka has confirmed it."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from smartcity.contracts.limits import DEAD_LETTER_RECORD_BYTES_MAX
+from smartcity.contracts.reasons import Reason
+from smartcity.contracts.topics import KAFKA_TOPICS
+
+from . import settings as limits
+from .errors import Reject
+from .ledger import Ticket
+from .message import Message, Record
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+_REFUSED = {
+    KafkaError.MSG_SIZE_TOO_LARGE: Reason.TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE: Reason.TOO_LARGE,
+    KafkaError.INVALID_RECORD: Reason.CONTRACT_VIOLATION,
+}
+"""Errors that lie in a record and not in Kafka's state."""
+_ABANDONED = frozenset({KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+
+
+class Sink(Protocol):
+    """What is used of `confluent_kafka.Producer`; tests bring their own."""
+
+    def produce(
+        self, topic: str, value: Any, key: Any, *, headers: Any, on_delivery: Callable[[KafkaError | None, Any], None]
+    ) -> None: ...
+    def poll(self, timeout: float) -> int: ...
+    def purge(self) -> None: ...
+    def list_topics(self, *, timeout: float) -> Any: ...
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A message on its way into Kafka."""
+
+    message: Message
+    label: str
+    record: Record
+    ticket: Ticket | None
+    """None for QoS 0, which nobody acknowledges."""
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Kafka has confirmed a flight's record, or (`refused`) will never take it."""
+
+    flight: Flight
+    refused: Reject | None
+
+
+class Outbound:
+    """Flights until their outcome. Failed deliveries are produced again, one by one, with back-off; a fatal error waits
+    in `fatal` for `rebuild`, which produces everything that is unconfirmed anew."""
+
+    def __init__(
+        self, make_sink: Callable[[Callable[[KafkaError], None]], Sink], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.fatal: str | None = None
+        self.retries = 0
+        self.rebuilds = 0
+        self._make_sink = make_sink
+        self._clock = clock
+        self._flights: dict[Flight, None] = {}
+        self._held: deque[Flight] = deque()
+        self._later: list[tuple[float, int, Flight]] = []
+        self._order = itertools.count()
+        self._reports: deque[tuple[int, Flight, KafkaError | None]] = deque()
+        self._generation = 0
+        self._sink = make_sink(self._on_error)
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def flights(self) -> Iterable[Flight]:
+        """Everything that Kafka has not yet confirmed, oldest first."""
+        return self._flights.keys()
+
+    @property
+    def accepting(self) -> bool:
+        """False while the producer's buffer is full or dead: take no further message from the gateway."""
+        return not self._held and self.fatal is None and len(self._flights) < limits.PRODUCER_QUEUE_MESSAGES_MAX
+
+    def send(self, flight: Flight) -> None:
+        """Produce a flight's record; also again, with another record."""
+        self._flights[flight] = None
+        self._produce(flight)
+
+    def poll(self) -> list[Outcome]:
+        """Serve the producer, produce what is due, and give what has been decided since the last call."""
+        self._sink.poll(0)
+        for _ in range(len(self._held)):
+            if self._held and not self._produce(self._held.popleft(), front=True):
+                break
+        now = self._clock()
+        while self._later and self._later[0][0] <= now:
+            self._produce(heapq.heappop(self._later)[2])
+        outcomes = []
+        while self._reports:
+            generation, flight, error = self._reports.popleft()
+            if generation == self._generation and flight in self._flights:
+                outcomes += self._decide(flight, error)
+        return outcomes
+
+    def rebuild(self) -> None:
+        """A new producer in place of one that met a fatal error; all unconfirmed records are produced anew.
+
+        What the old one had on the way may have been written already: duplicates, which the lake removes.
+        """
+        log.error("the Kafka producer met a fatal error (%s): building a new one", self.fatal)
+        self._generation += 1
+        self.rebuilds += 1
+        self._sink.purge()
+        self._sink = self._make_sink(self._on_error)
+        self.fatal = None
+        self._held.clear()
+        self._later.clear()
+        self._reports.clear()
+        for flight in self._flights:
+            self._produce(flight)
+
+    def missing(self, timeout_s: float) -> str | None:
+        """What stands in the way of producing, or None. Blocks up to `timeout_s`; may be called from another thread."""
+        try:
+            topics = self._sink.list_topics(timeout=timeout_s).topics
+        except KafkaException as error:
+            return f"Kafka: cannot be reached ({error.args[0].str()})"
+        absent = [topic.name for topic in KAFKA_TOPICS if topic.name not in topics]
+        return f"Kafka: topics are missing: {', '.join(absent)}" if absent else None
+
+    def _produce(self, flight: Flight, *, front: bool = False) -> bool:
+        generation, record = self._generation, flight.record
+
+        def report(error: KafkaError | None, _message: object) -> None:
+            self._reports.append((generation, flight, error))
+
+        try:
+            self._sink.produce(
+                record.topic, value=record.value, key=record.key, headers=record.headers, on_delivery=report
+            )
+        except BufferError:
+            (self._held.appendleft if front else self._held.append)(flight)
+            return False
+        except KafkaException as error:
+            report(error.args[0], None)
+        flight.attempts += 1
+        return True
+
+    def _decide(self, flight: Flight, error: KafkaError | None) -> list[Outcome]:
+        if error is None:
+            del self._flights[flight]
+            return [Outcome(flight, None)]
+        if error.fatal():
+            self._on_error(error)
+        if error.fatal() or error.code() in _ABANDONED:
+            return []  # Stays in hand for `rebuild`.
+        reason = _REFUSED.get(error.code())
+        if reason is not None and flight.attempts >= limits.REFUSALS_MAX and flight.record.reason is None:
+            del self._flights[flight]
+            flight.attempts = 0
+            return [Outcome(flight, Reject(reason, f"Kafka refuses the record: {error.str()}"))]
+        self.retries += 1
+        delay_s = min(limits.RETRY_MIN_S * 2 ** min(flight.attempts, 10), limits.RETRY_MAX_S)
+        if flight.attempts == 1 or self.retries % 1000 == 0:
+            log.warning("Kafka did not take a record of %s (%s): producing it again", flight.record.topic, error.str())
+        heapq.heappush(self._later, (self._clock() + delay_s, next(self._order), flight))
+        return []
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self.fatal = error.str()
+
+
+def producer_factory(settings: Settings) -> Callable[[Callable[[KafkaError], None]], Sink]:
+    """Makes producers for `Outbound`. Options that matter are explicit; their meaning is in librdkafka's manual."""
+
+    def make(on_error: Callable[[KafkaError], None]) -> Sink:
+        return Producer(
+            {
+                "bootstrap.servers": settings.kafka,
+                "client.id": settings.client_id,
+                "enable.idempotence": True,
+                "acks": "all",
+                "message.max.bytes": DEAD_LETTER_RECORD_BYTES_MAX,
+                "queue.buffering.max.messages": limits.PRODUCER_QUEUE_MESSAGES_MAX,
+                "queue.buffering.max.kbytes": limits.PRODUCER_QUEUE_KIB_MAX,
+                "linger.ms": limits.LINGER_MS,
+                "delivery.timeout.ms": limits.DELIVERY_TIMEOUT_S * 1000,
+                "compression.type": "lz4",
+                "partitioner": "murmur2_random",  # As Java's: every producer puts a device into the same partition.
+                "reconnect.backoff.max.ms": 2_000,
+                "socket.keepalive.enable": True,
+                "error_cb": on_error,
+            },
+            logger=logging.getLogger("librdkafka"),
+        )
+
+    return make

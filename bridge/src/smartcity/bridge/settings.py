@@ -1,0 +1,66 @@
+"""Everything that can be set, read once: environment for defaults, then flags. And the limits that are not flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import SettingsError
+
+QUEUE_MESSAGES_MAX = 4_000
+"""Messages read from the gateway and not yet examined. QoS 1 alone stays below `receive_maximum`; QoS 0 knows no
+window, so beyond this the socket is not read."""
+READ_PACKETS_MAX = 200
+"""Packets read in one turn of the loop, so that Kafka's reports and the keep-alive get theirs."""
+KEEPALIVE_S = 20
+CONNECT_TIMEOUT_S = 3.0
+SESSION_EXPIRY_S = 7 * 24 * 60 * 60
+"""How long the gateway keeps the session of a bridge that is away; as long as Kafka keeps the streams."""
+BACKOFF_MIN_S = 0.2
+BACKOFF_MAX_S = 5.0
+RECEIPTS_QUEUED_MAX = 2_000
+"""Receipts that the gateway has not acknowledged; further ones are dropped, and the devices send again."""
+RECEIPTS_INFLIGHT_MAX = 100
+
+DELIVERY_TIMEOUT_S = 60
+"""After this without Kafka's confirmation a record is produced anew."""
+PRODUCER_QUEUE_MESSAGES_MAX = 20_000
+PRODUCER_QUEUE_KIB_MAX = 64 * 1024
+LINGER_MS = 5
+RETRY_MIN_S = 0.5
+RETRY_MAX_S = 10.0
+REFUSALS_MAX = 3
+"""Kafka fails a whole batch for one bad record in it; only a record refused this often is itself the bad one."""
+
+LOOP_STALLED_S = 15.0
+"""`/healthz` fails when the loop has not turned for so long. Connecting may hold it for CONNECT_TIMEOUT_S."""
+DRAIN_TIMEOUT_S = 10.0
+"""On SIGTERM: how long to wait for Kafka's confirmation of what is in flight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One bridge process."""
+
+    mqtt_host: str
+    mqtt_port: int
+    kafka: str
+    """Bootstrap servers, `host:port` separated by commas."""
+    http_host: str
+    http_port: int
+    client_id: str
+    receive_maximum: int
+    """QoS 1 messages that the gateway may have on the way to us, unacknowledged."""
+    receipt_interval_s: float
+
+
+def parse_address(name: str, value: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT` (`[::1]:1883` for IPv6).
+
+    Raises:
+        SettingsError: it is not of that form.
+    """
+    host, colon, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+        raise SettingsError(f"{name} is {value!r}; give HOST:PORT, for example localhost:1883")
+    return host, int(port)
