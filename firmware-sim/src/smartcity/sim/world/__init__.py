@@ -1,0 +1,1 @@
+"""One seeded world that many devices observe: roads, traffic, weather, incidents, vehicles."""
