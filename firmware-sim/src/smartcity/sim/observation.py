@@ -20,4 +20,4 @@ class Observation:
     time: datetime
     payload: bytes
     metadata: str | None
-    """JSON object for the user property `metadata`, with keys sorted and no spaces; None where the stream needs none."""
+    """JSON object for the user property `metadata`, keys sorted, no spaces; None where the stream needs none."""

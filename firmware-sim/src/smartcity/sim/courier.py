@@ -1,0 +1,270 @@
+"""Between outbox and transport: carries every device's readings out and their receipts in.
+
+It owns the devices' state machines. Once per tick it writes what has come together in *one* transaction (receipts,
+refusals, new readings), and only then publishes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from random import Random
+
+from smartcity.contracts.envelope import format_time
+from smartcity.contracts.receipts import Ranges, ReceiptError, decode_receipt
+from smartcity.contracts.status import REPORT_INTERVAL_S, Status
+
+from .device import Device, Publish, Refusal, WindowSettings
+from .message import Message, reading_message, status_message
+from .observation import Observation
+from .outbox import Outbox
+from .reading import Reading
+from .transport import Acknowledged, Connected, Disconnected, Event, Received, Transport, Unreachable
+
+log = logging.getLogger(__name__)
+
+_BACKLOG_ROWS = 64
+_SAY_AGAIN_S = 15.0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since this process started; `pending` is what the outbox holds, of earlier boots too."""
+
+    generated: Counter[str]
+    confirmed: int = 0
+    refused: int = 0
+    dropped: int = 0
+    published: int = 0
+    connected: int = 0
+    pending: int = 0
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    """A device, where its backlog is read from, and its counts of this boot."""
+
+    device: Device
+    boots: deque[str]
+    after: int = 0
+    pending: int = 0
+    refused: int = 0
+    dropped: int = 0
+    report_at: float = 0.0
+    status_in_flight: int = 0
+
+
+class Courier:
+    """Sends for all devices of a process. Clocks and randomness are passed in."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        transport: Transport,
+        window: WindowSettings,
+        monotonic: Callable[[], float],
+        wall_clock: Callable[[], datetime],
+        random: Random,
+    ) -> None:
+        self._outbox = outbox
+        self._transport = transport
+        self._window = window
+        self._monotonic = monotonic
+        self._wall_clock = wall_clock
+        self._random = random
+        self._endpoints: dict[str, _Endpoint] = {}
+        self._receipts: list[tuple[str, Ranges]] = []
+        self._refusals: list[Refusal] = []
+        self._unreachable_said_at: float | None = None
+        self._counts = Counts(generated=Counter())
+
+    def start(self, device_ids: Iterable[str]) -> None:
+        """A new boot of each device; devices that only have a backlog of earlier boots are started to send it."""
+        backlog = self._outbox.boots_pending()
+        names = list(dict.fromkeys([*device_ids, *backlog]))
+        with self._outbox.transaction():
+            for device_id in names:
+                boot = self._outbox.start(device_id)
+                device = Device(device_id=device_id, boot=boot, settings=self._window, random=self._random)
+                self._endpoints[device_id] = _Endpoint(device, deque([*backlog.get(device_id, []), boot]))
+        for device_id, endpoint in self._endpoints.items():
+            self._transport.open(device_id, partial(self._status, endpoint, "offline", will=True))
+
+    @property
+    def boots(self) -> dict[str, str]:
+        """Each device's boot."""
+        return {device_id: endpoint.device.boot for device_id, endpoint in self._endpoints.items()}
+
+    def counts(self) -> Counts:
+        self._counts.pending = self._outbox.pending()
+        self._counts.connected = sum(endpoint.device.connected for endpoint in self._endpoints.values())
+        return self._counts
+
+    def handle(self, events: Iterable[Event]) -> None:
+        """Takes in what the transport reports, and publishes what that makes possible."""
+        touched: dict[str, _Endpoint] = {}
+        for event in events:
+            if isinstance(event, Unreachable):
+                self._say_unreachable(event)
+                continue
+            endpoint = touched[event.device_id] = self._endpoints[event.device_id]
+            self._handle_one(endpoint, event)
+        for endpoint in touched.values():
+            self._act(endpoint)
+
+    def tick(self, observations: Sequence[Observation]) -> None:
+        """Writes all that has come together since the last tick, then publishes."""
+        batch = [self._identify(observation) for observation in observations]
+        kept: list[Reading] = []
+        if batch or self._receipts or self._refusals:
+            with self._outbox.transaction():
+                self._write_outcomes()
+                kept = self._outbox.append(batch)
+        self._count(batch, kept)
+        for reading in kept:
+            self._endpoints[reading.device_id].device.offer(reading)
+        now = self._monotonic()
+        for endpoint in self._endpoints.values():
+            self._fill_from_backlog(endpoint)
+            self._act(endpoint)
+            if endpoint.device.connected and now >= endpoint.report_at:
+                self._report(endpoint, "online")
+
+    def say_goodbye(self) -> None:
+        """Publishes each connected device's retained `offline`."""
+        for endpoint in self._endpoints.values():
+            if endpoint.device.connected:
+                self._report(endpoint, "offline")
+
+    @property
+    def statuses_in_flight(self) -> int:
+        """Status publishes without PUBACK."""
+        return sum(endpoint.status_in_flight for endpoint in self._endpoints.values())
+
+    def _handle_one(self, endpoint: _Endpoint, event: Connected | Disconnected | Acknowledged | Received) -> None:
+        device = endpoint.device
+        match event:
+            case Connected(_, receive_max, packet_bytes_max):
+                if self._unreachable_said_at is not None:
+                    self._unreachable_said_at = None
+                    log.info("connected to the gateway again")
+                device.on_connected(receive_max=receive_max, packet_bytes_max=packet_bytes_max)
+                self._report(endpoint, "online")
+            case Disconnected(_, detail, blamed):
+                log.debug("%s: disconnected: %s", device.device_id, detail)
+                endpoint.status_in_flight = 0
+                device.on_disconnected(blamed=blamed)
+            case Acknowledged(_, None, reason_code):
+                endpoint.status_in_flight -= 1
+                if reason_code >= 0x80:
+                    log.warning("%s: the gateway refuses its status (PUBACK 0x%02X)", device.device_id, reason_code)
+            case Acknowledged(_, (boot, sequence), reason_code):
+                device.on_puback((boot, sequence), reason_code)
+            case Received(_, payload):
+                try:
+                    ranges = decode_receipt(payload)
+                except ReceiptError as error:
+                    log.warning("%s: a receipt that is none: %s", device.device_id, error)
+                    return
+                device.on_receipt(ranges)
+                self._receipts.append((device.device_id, ranges))
+
+    def _act(self, endpoint: _Endpoint) -> None:
+        device = endpoint.device
+        for action in device.due(self._monotonic()):
+            match action:
+                case Publish(reading):
+                    message = reading_message(reading, self._wall_clock())
+                    if self._transport.publish(device.device_id, message, reading.key):
+                        self._counts.published += 1
+                case Refusal():
+                    self._refusals.append(action)
+                case _:
+                    self._transport.reconnect(device.device_id, action.detail)
+
+    def _identify(self, observation: Observation) -> Reading:
+        device = self._endpoints[observation.device_id].device
+        return Reading(
+            device_id=observation.device_id,
+            boot=device.boot,
+            sequence=device.next_sequence(),
+            stream=observation.stream,
+            time=observation.time,
+            payload=observation.payload,
+            metadata=observation.metadata,
+        )
+
+    def _write_outcomes(self) -> None:
+        for device_id, ranges in self._receipts:
+            endpoint = self._endpoints[device_id]
+            for boot, spans in ranges.items():
+                count = self._outbox.confirm(device_id, boot, spans)
+                self._counts.confirmed += count
+                endpoint.pending -= count if boot == endpoint.device.boot else 0
+        self._receipts.clear()
+        for refusal in self._refusals:
+            reading = refusal.reading
+            if self._outbox.refuse(reading, reason=refusal.reason, detail=refusal.detail):
+                self._counts.refused += 1
+                endpoint = self._endpoints[reading.device_id]
+                if reading.boot == endpoint.device.boot:
+                    endpoint.pending -= 1
+                    endpoint.refused += 1
+                log.warning("%s: refused: %s: %s", reading.device_id, refusal.reason, refusal.detail)
+        self._refusals.clear()
+
+    def _count(self, batch: Sequence[Reading], kept: Sequence[Reading]) -> None:
+        for reading in batch:
+            self._counts.generated[reading.stream.name] += 1
+            self._endpoints[reading.device_id].dropped += 1
+        for reading in kept:
+            endpoint = self._endpoints[reading.device_id]
+            endpoint.dropped -= 1
+            endpoint.pending += 1
+        self._counts.dropped += len(batch) - len(kept)
+
+    def _fill_from_backlog(self, endpoint: _Endpoint) -> None:
+        device = endpoint.device
+        while self._outbox.pending(device.device_id) > device.window and (room := device.backlog_room()):
+            rows = self._outbox.next_to_send(
+                device.device_id, endpoint.boots[0], after=endpoint.after, limit=min(room, _BACKLOG_ROWS)
+            )
+            if rows:
+                last = device.offer_backlog(rows)
+                if last is not None:
+                    endpoint.after = last.sequence
+                if last is not rows[-1]:
+                    return
+            elif len(endpoint.boots) > 1:
+                endpoint.boots.popleft()
+                endpoint.after = 0
+            else:
+                return
+
+    def _report(self, endpoint: _Endpoint, state: str) -> None:
+        endpoint.report_at = self._monotonic() + REPORT_INTERVAL_S
+        if self._transport.publish(endpoint.device.device_id, self._status(endpoint, state), None):
+            endpoint.status_in_flight += 1
+
+    def _status(self, endpoint: _Endpoint, state: str, *, will: bool = False) -> Message:
+        status = Status(
+            state="online" if state == "online" else "offline",
+            boot=endpoint.device.boot,
+            sequence=endpoint.device.sequence,
+            pending=endpoint.pending,
+            refused=endpoint.refused,
+            dropped=endpoint.dropped,
+            time="" if will else format_time(self._wall_clock()),
+        )
+        return status_message(endpoint.device.device_id, status.encode())
+
+    def _say_unreachable(self, event: Unreachable) -> None:
+        now = self._monotonic()
+        if self._unreachable_said_at is None or now >= self._unreachable_said_at + _SAY_AGAIN_S:
+            self._unreachable_said_at = now
+            log.warning("cannot reach the gateway (%s): readings wait in the outbox, trying again", event.detail)

@@ -1,0 +1,258 @@
+"""`smartcity-sim`: the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from smartcity.contracts.envelope import EnvelopeError, parse_time
+from smartcity.contracts.routes import ROUTE_NAMES
+
+from .errors import SettingsError, SimError
+from .generate import digest, generate
+from .outbox import OutboxLimits
+from .run import Outcome, run, wall_clock
+from .settings import RunSettings, Until, WorldSettings
+from .source import World
+from .world.city import City, CitySettings
+
+GENERATE_START = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
+"""A Monday morning: where `generate` begins without `--start`, so that it repeats without one."""
+
+_UNTIL_HELP = "the end (default: arrived); with never, vehicles that have arrived depart again"
+_EPILOG = """examples:
+  smartcity-sim run --route waterloo-toronto --vehicles 3 --broker localhost:1883
+  smartcity-sim run --speed 60 --until arrived --state var/sim/demo --json
+  smartcity-sim generate --seed 7 --duration 600
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 in order, 1 failure (readings left undelivered, state or outbox unusable), 2 usage."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    arguments = _parser().parse_args(argv)
+    try:
+        return _run(arguments) if arguments.command == "run" else _generate(arguments)
+    except SettingsError as error:
+        print(f"smartcity-sim: {error}", file=sys.stderr)
+        return 2
+    except SimError as error:
+        print(f"smartcity-sim: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def make_world(settings: WorldSettings, start: datetime) -> World:
+    """The city of these settings."""
+    return City(
+        CitySettings(
+            seed=settings.seed,
+            start=start,
+            routes=settings.routes,
+            vehicles=settings.vehicles,
+            frame_interval_s=settings.frame_interval_s,
+            weather_interval_s=settings.weather_interval_s,
+            circulate=settings.circulate,
+        )
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    outcome = run(_run_settings(arguments), make_world)
+    if arguments.json:
+        print(json.dumps(outcome.summary), flush=True)
+    return _report_undelivered(outcome, arguments.state)
+
+
+def _report_undelivered(outcome: Outcome, state: Path) -> int:
+    if not outcome.undelivered:
+        return 0
+    total = sum(outcome.undelivered.values())
+    named = ", ".join(f"{device} {count}" for device, count in sorted(outcome.undelivered.items())[:10])
+    more = f" and {len(outcome.undelivered) - 10} devices more" if len(outcome.undelivered) > 10 else ""
+    print(
+        f"smartcity-sim: {total} readings were not confirmed: {named}{more}. "
+        f"They are kept in {state / 'outbox.db'} and will be sent at the next start with --state {state}",
+        file=sys.stderr,
+    )
+    return 0 if outcome.stopped else 1
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    begin = arguments.start or GENERATE_START
+    world = make_world(_world_settings(arguments), begin)
+    end = None if arguments.duration is None else begin + timedelta(seconds=arguments.duration)
+    until: Until = arguments.until
+    if until == "never" and end is None:
+        raise SettingsError("--until never has no end here: add --duration SECONDS")
+    observations = generate(world, begin=begin, until=until, end=end)
+    if arguments.out is None:
+        result = digest(observations, None)
+    elif arguments.out == "-":
+        result = digest(observations, sys.stdout.write)
+    else:
+        try:
+            with Path(arguments.out).open("w", encoding="utf-8") as out:
+                result = digest(observations, out.write)
+        except OSError as error:
+            raise SettingsError(f"cannot write --out {arguments.out}: {error.strerror}") from error
+    print(json.dumps(result), file=sys.stderr if arguments.out == "-" else sys.stdout)
+    return 0
+
+
+def _world_settings(arguments: argparse.Namespace) -> WorldSettings:
+    return WorldSettings(
+        seed=arguments.seed,
+        routes=tuple(dict.fromkeys(arguments.route)) if arguments.route else ROUTE_NAMES,
+        vehicles=arguments.vehicles,
+        frame_interval_s=arguments.frame_interval,
+        weather_interval_s=arguments.weather_interval,
+        circulate=arguments.until == "never",
+    )
+
+
+def _run_settings(arguments: argparse.Namespace) -> RunSettings:
+    if arguments.start is not None and arguments.start > wall_clock():
+        raise SettingsError(f"--start {arguments.start} lies in the future: the simulated clock never passes now")
+    host, port = arguments.broker
+    return RunSettings(
+        world=_world_settings(arguments),
+        host=host,
+        port=port,
+        state=arguments.state,
+        start=arguments.start,
+        speed=arguments.speed,
+        until=arguments.until,
+        duration_s=arguments.duration,
+        drain_timeout_s=arguments.drain_timeout_s,
+        quiet=arguments.quiet,
+        limits=OutboxLimits(pending_max=arguments.pending_max, log_bytes_max=arguments.log_bytes_max),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="smartcity-sim",
+        description="Simulated vehicles, cameras, weather stations and responders that speak MQTT 5.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="drive, and publish to a broker", **_like(parser)))  # type: ignore[arg-type]
+    _add_generate(
+        commands.add_parser("generate", help="print what a seed and start give, without a broker", **_like(parser))  # type: ignore[arg-type]
+    )
+    return parser
+
+
+def _like(parser: argparse.ArgumentParser) -> dict[str, object]:
+    return {"epilog": parser.epilog, "formatter_class": parser.formatter_class}
+
+
+def _add_world(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--route", action="append", choices=ROUTE_NAMES, help="a route, repeatable (default: all)")
+    add("--vehicles", type=_count, default=1, metavar="N", help="vehicles per route (default: 1)")
+    add("--seed", type=int, default=1, metavar="N", help="the world's seed (default: 1)")
+    add("--start", type=_time, metavar="TIME", help="simulated start, RFC 3339 with a zone")
+    add("--until", type=_until, default="arrived", metavar="arrived|TIME|never", help=_UNTIL_HELP)
+    add("--duration", type=_positive, metavar="S", help="end after so many simulated seconds, at the latest")
+    add(
+        "--frame-interval", type=_count, default=60, metavar="S", help="seconds between a camera's frames (default: 60)"
+    )
+    add(
+        "--weather-interval", type=_count, default=60, metavar="S", help="seconds between weather reports (default: 60)"
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_world(parser)
+    state = os.environ.get("SMARTCITY_STATE") or Path(os.environ.get("SMARTCITY_VAR") or "var", "sim", "default")
+    limits = OutboxLimits()
+    add = parser.add_argument
+    broker = os.environ.get("SMARTCITY_MQTT") or "localhost:1883"
+    add("--broker", type=_address, default=broker, metavar="HOST:PORT", help=f"the gateway (default: {broker})")
+    add("--speed", type=_positive, default=1.0, metavar="X", help="times real time (default: 1)")
+    add("--state", type=Path, default=Path(state), metavar="DIR", help=f"outbox, log and world (default: {state})")
+    add(
+        "--drain-timeout-s",
+        type=_not_negative,
+        default=60.0,
+        metavar="S",
+        help="how long to wait for receipts at the end (default: 60)",
+    )
+    add(
+        "--log-bytes-max",
+        type=_count,
+        default=limits.log_bytes_max,
+        metavar="N",
+        help=f"cap of the devices' log; the oldest go first (default: {limits.log_bytes_max})",
+    )
+    add(
+        "--pending-max",
+        type=_count,
+        default=limits.pending_max,
+        metavar="N",
+        help=f"readings that may wait per device; further ones are dropped (default: {limits.pending_max})",
+    )
+    add("--json", action="store_true", help="print a summary as JSON at the end")
+    add("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    _add_world(parser)
+    parser.add_argument("--out", metavar="FILE", help="also list every reading, one JSON object per line (- is stdout)")
+
+
+def _time(text: str) -> datetime:
+    try:
+        return parse_time("time", text).replace(microsecond=0)
+    except EnvelopeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, e.g. 2026-03-02T07:00:00Z") from error
+
+
+def _until(text: str) -> Until:
+    if text == "arrived":
+        return "arrived"
+    if text == "never":
+        return "never"
+    return _time(text)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    value = _not_negative(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return value
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":") if ":" in text else (text, "", "1883")
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, e.g. localhost:1883")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,132 @@
+"""Wires a run: state directory, world, clock, outbox, transport, loop. The boring shell."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from types import FrameType
+from typing import Any
+
+from .clock import Clock
+from .courier import Courier
+from .loop import Loop
+from .outbox import Outbox
+from .progress import Progress, summary
+from .settings import RunSettings, WorldSettings
+from .source import Source, World
+from .state import StateDirectory, resume
+from .transport import PahoTransport
+
+log = logging.getLogger(__name__)
+
+MakeWorld = Callable[[WorldSettings, datetime], World]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended. `undelivered`: devices with readings that wait in the outbox, after a drain that failed."""
+
+    summary: dict[str, Any]
+    undelivered: dict[str, int]
+    stopped: bool
+
+
+class _Signals:
+    """Counts SIGTERM and SIGINT: the first ends generating, the second ends draining."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+
+
+def wall_clock() -> datetime:
+    """Now, UTC."""
+    return datetime.now(UTC)
+
+
+def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
+    """Runs until the settings' end or a signal, drains, and says goodbye.
+
+    Raises:
+        StateError: the state directory cannot be used.
+        OutboxError: the outbox can no longer be written.
+    """
+    signals = _Signals()
+    random = Random(secrets.randbits(64))  # For jitter alone: nothing of the world depends on it.
+    with ExitStack() as stack:
+        state = StateDirectory(settings.state)
+        stack.callback(state.close)
+        resumption = resume(
+            state.load(), settings=settings.world, start=settings.start, speed=settings.speed, wall=wall_clock()
+        )
+        saved = resumption.world
+        outbox = Outbox(state.outbox_path, limits=settings.limits)
+        stack.callback(outbox.close)
+        world = make_world(settings.world, saved.start)
+        state.save(saved)
+        clock = Clock(saved.anchor, wall_clock)
+        begin = saved.start
+        if resumption.resumed:
+            begin = saved.start + timedelta(seconds=(clock.now() - saved.start) // timedelta(seconds=1))
+            world.skip(begin)
+        if not settings.quiet:
+            log.info("%s: seed %d, at %s, speed %g", resumption.explanation, settings.world.seed, begin, settings.speed)
+            if outbox.pending():
+                log.info("%d readings of earlier starts are still to be delivered", outbox.pending())
+        transport = PahoTransport(host=settings.host, port=settings.port, random=random, settings=settings.transport)
+        courier = Courier(
+            outbox=outbox,
+            transport=transport,
+            window=settings.window,
+            monotonic=time.monotonic,
+            wall_clock=wall_clock,
+            random=random,
+        )
+        courier.start(world.device_ids)
+        end = None if settings.duration_s is None else begin + timedelta(seconds=settings.duration_s)
+        source = Source(world, begin=begin, until=settings.until, end=end, now=clock.now)
+        progress = Progress(source=source, courier=courier, monotonic=time.monotonic, quiet=settings.quiet)
+        loop = Loop(
+            source=source,
+            courier=courier,
+            transport=transport,
+            monotonic=time.monotonic,
+            stop=lambda: signals.count > 0,
+            progress=progress,
+        )
+        stopped = loop.generate() == "stopped"
+        if source.done and settings.until == "arrived" and world.finished:
+            state.save(replace(saved, finished=True))
+        drained = _drain(loop, settings, signals, stopped=stopped)
+        loop.goodbye()
+        if not settings.quiet:
+            log.info("%s", progress.line())
+        return Outcome(
+            summary=summary(
+                counts=courier.counts(),
+                source=source,
+                boots=courier.boots,
+                state=settings.state,
+                start=begin,
+                ending="stopped" if signals.count else "end",
+            ),
+            undelivered={} if drained else outbox.pending_by_device(),
+            stopped=signals.count > 0,
+        )
+
+
+def _drain(loop: Loop, settings: RunSettings, signals: _Signals, *, stopped: bool) -> bool:
+    if stopped:
+        return loop.drain(settings.stop_drain_timeout_s, lambda: signals.count > 1)
+    return loop.drain(settings.drain_timeout_s, lambda: signals.count > 0)

@@ -1,0 +1,52 @@
+"""All that a run is told, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from .device import WindowSettings
+from .outbox import OutboxLimits
+from .transport.paho import PahoSettings
+
+Until = Literal["arrived", "never"] | datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldSettings:
+    """What makes a world the one it is, beside its start. The same values and start give the same readings."""
+
+    seed: int = 1
+    routes: tuple[str, ...]
+    vehicles: int = 1
+    """Per route."""
+    frame_interval_s: int = 60
+    """Simulated seconds between a camera's frames."""
+    weather_interval_s: int = 60
+    circulate: bool = False
+    """Vehicles that have arrived depart again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """Settings of `smartcity-sim run`."""
+
+    world: WorldSettings
+    host: str
+    port: int
+    state: Path
+    start: datetime | None
+    """None: what the state directory's world says, or a default that lies far enough in the past."""
+    speed: float = 1.0
+    until: Until = "arrived"
+    duration_s: float | None = None
+    """Simulated seconds after which to end, from where this process begins."""
+    drain_timeout_s: float = 60.0
+    stop_drain_timeout_s: float = 3.0
+    """The drain after SIGTERM: what is still pending stays in the outbox."""
+    quiet: bool = False
+    limits: OutboxLimits = field(default_factory=OutboxLimits)
+    window: WindowSettings = field(default_factory=WindowSettings)
+    transport: PahoSettings = field(default_factory=PahoSettings)
