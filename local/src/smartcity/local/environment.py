@@ -17,11 +17,14 @@ FORBIDDEN = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROL
 """Variables that would lead a part of the local stack to a real account."""
 
 
-def stack_environment(*, var: Path, aws_url: str, s3_url: str) -> dict[str, str]:
-    """What the stack adds to a process's environment."""
+def endpoints(*, aws_url: str, s3_url: str) -> dict[str, str]:
+    """Where AWS's libraries find the local AWS."""
+    return {"AWS_ENDPOINT_URL": aws_url, "AWS_ENDPOINT_URL_S3": s3_url}
+
+
+def stack_environment(*, var: Path) -> dict[str, str]:
+    """What the stack adds to the environment of each of its processes."""
     return {
-        "AWS_ENDPOINT_URL": aws_url,
-        "AWS_ENDPOINT_URL_S3": s3_url,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": LOCAL_KEY,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from . import process
-from .environment import child_environment
+from .environment import child_environment, stack_environment
 from .errors import ServiceError
 from .services import Place, Service
 
@@ -32,7 +32,8 @@ def launch(service: Service, place: Place, progress: Progress) -> None:
     """
     began = time.monotonic()
     where = ", ".join(str(place.ports[port]) for port in service.ports)
-    additions = {**place.environment(), **service.environment(place)}
+    base = place.environment() if service.uses_aws else stack_environment(var=place.layout.var)
+    additions = {**base, **service.environment(place)}
     command = service.command(place)
     signature = hashlib.sha256(json.dumps([command, additions], sort_keys=True).encode()).hexdigest()
     record = process.read_record(place.layout.run, service.name)

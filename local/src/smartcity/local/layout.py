@@ -31,8 +31,9 @@ class Layout:
         return self.var / "run"
 
     def jars(self, name: str) -> Path:
-        """`kafka` or `spark`: two class paths that must stay apart."""
-        return self.var / "jars" / name
+        """`kafka` or `spark`: two class paths that must stay apart. A `var` elsewhere shares those of the clone."""
+        own, shared = self.var / "jars" / name, PROJECT_ROOT / "var" / "jars" / name
+        return shared if shared.is_dir() and not own.is_dir() else own
 
 
 def default_var() -> Path:

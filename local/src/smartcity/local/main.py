@@ -1,4 +1,4 @@
-"""`smartcity`: the whole system on one machine. Each subcommand is a module of `commands`, imported when it is called."""
+"""`smartcity`: the whole system on one machine. A subcommand is a module of `commands`, imported when it is called."""
 
 from __future__ import annotations
 

@@ -70,6 +70,19 @@ def find_java() -> Java:
     raise SetupError(f"no Java found ({wanted} is needed); install it:  {JAVA_REMEDY}")
 
 
+def missing_programs() -> list[str]:
+    """Which of `mosquitto`, `mosquitto_pub` and `java` set-up has to install."""
+    missing = []
+    for name, find in (("mosquitto", find_mosquitto), ("java", find_java)):
+        try:
+            find()
+        except SetupError:
+            missing.append(name)
+    if shutil.which("mosquitto_pub") is None:
+        missing.append("mosquitto_pub")
+    return missing
+
+
 def java_major(program: Path) -> int | None:
     """Major version that `java -version` tells, or None where it cannot be run."""
     try:

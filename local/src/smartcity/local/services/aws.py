@@ -1,4 +1,4 @@
-"""The local AWS endpoint, whose Glue and Athena execute (`smartcity.local.aws.server`), and what the lake needs in it."""
+"""The local AWS endpoint (`smartcity.local.aws.server`): its Glue and Athena execute. And what the lake needs in it."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from smartcity.contracts.limits import DEAD_LETTER_RECORD_BYTES_MAX
 from smartcity.contracts.topics import KAFKA_TOPICS
@@ -167,3 +167,26 @@ KAFKA = Service(
     stop_timeout_s=20,
     keeps_data=True,
 )
+
+
+def record_counts(address: str) -> dict[str, int]:
+    """Records that each of the contract's topics holds now (end minus start offsets); empty where Kafka is away."""
+    client = admin(address)
+    try:
+        topics = client.list_topics(timeout=PROBE_TIMEOUT_S).topics
+        partitions = [
+            TopicPartition(topic.name, partition)
+            for topic in KAFKA_TOPICS
+            if topic.name in topics
+            for partition in topics[topic.name].partitions
+        ]
+        if not partitions:
+            return {}
+        first = client.list_offsets({each: OffsetSpec.earliest() for each in partitions}, request_timeout=5)
+        last = client.list_offsets({each: OffsetSpec.latest() for each in partitions}, request_timeout=5)
+        counts = {topic.name: 0 for topic in KAFKA_TOPICS if topic.name in topics}
+        for each in partitions:
+            counts[each.topic] += last[each].result().offset - first[each].result().offset
+    except KafkaException:
+        return {}
+    return counts

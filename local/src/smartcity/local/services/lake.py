@@ -40,6 +40,7 @@ LAKE = Service(
     command=_command,
     environment=_environment,
     probe=_probe,
+    uses_aws=True,
     start_timeout_s=120,
     stop_timeout_s=40,
 )

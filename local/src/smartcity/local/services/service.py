@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ..environment import stack_environment
+from ..environment import endpoints, stack_environment
 from ..layout import Layout
 from ..ports import LOOPBACK
 
@@ -29,8 +29,15 @@ class Place:
         return f"http://{self.address(port)}"
 
     def environment(self) -> dict[str, str]:
-        """What the stack adds to the environment of each of its processes."""
-        return stack_environment(var=self.layout.var, aws_url=self.url("aws"), s3_url=self.url("s3"))
+        """What a process needs to work with the whole stack.
+
+        Raises:
+            KeyError: S3 or AWS has no port yet.
+        """
+        return {
+            **stack_environment(var=self.layout.var),
+            **endpoints(aws_url=self.url("aws"), s3_url=self.url("s3")),
+        }
 
 
 def nothing(place: Place) -> None:
@@ -58,6 +65,8 @@ class Service:
     prepare: Callable[[Place], None] = nothing
     finish: Callable[[Place], None] = nothing
     environment: Callable[[Place], dict[str, str]] = no_variables
+    uses_aws: bool = False
+    """Whether it gets the endpoints of the local AWS; only then must they be known before it starts."""
     start_timeout_s: float = 60.0
     stop_timeout_s: float = 15.0
     keeps_data: bool = False

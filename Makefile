@@ -1,0 +1,50 @@
+# The whole project's commands. Without make: ./local/setup.sh, then .venv/bin/smartcity demo.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+SOURCES := contracts/src firmware-sim/src edge/src bridge/src cloud/spark/src cloud/aws/src cloud/dashboard/src local/src
+
+.PHONY: help setup setup-tests demo test test-unit lint up down status constraints clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: ## Python environment, Mosquitto, Java, jars; repeatable
+	@./local/setup.sh
+
+setup-tests:
+	@./local/setup.sh --for-tests
+
+demo: setup ## drive the whole way of a reading, and prove that nothing was lost
+	@.venv/bin/smartcity demo
+
+test: setup-tests lint ## every check and every test, with real Mosquitto, Kafka and Spark
+	@$(PYTHON) -m pytest
+
+test-unit: setup ## only the tests that start nothing
+	@$(PYTHON) -m pytest -m "not broker and not spark and not end_to_end"
+
+lint: setup ## ruff, mypy, and whether the rendered files are up to date
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy $(SOURCES)
+	@$(PYTHON) -m smartcity.contracts.render --check
+
+up: setup ## start the stack
+	@.venv/bin/smartcity up
+
+down: ## stop it; the data stays
+	@.venv/bin/smartcity down
+
+status: ## what runs, and where
+	@.venv/bin/smartcity status || true
+
+constraints: setup ## compile constraints.txt anew from every pyproject.toml
+	@{ echo '# Every version that the project was tested with. Made by `make constraints` (uv pip compile --universal); do not edit.'; \
+	  .venv/bin/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 \
+	    pyproject.toml local/pyproject.toml --group dev | grep -vE '^(-e |smartcity)'; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean: down ## stop the stack; remove data, logs and the Python environment (jars stay)
+	@rm -rf var/data var/sim var/demo var/etc var/log var/run .venv .mypy_cache .ruff_cache .pytest_cache

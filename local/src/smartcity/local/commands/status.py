@@ -1,0 +1,55 @@
+"""`smartcity status`: what runs, where it listens, what it uses and holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..services.kafka import record_counts
+from ..stack import Stack, Status
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("status", help="show what runs, where, and what it holds")
+    parser.epilog = "example: smartcity status --json"
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(flags: argparse.Namespace) -> int:
+    """Exit code 0 where everything is up, 1 otherwise."""
+    stack = Stack(flags.var)
+    statuses = stack.statuses()
+    kafka_up = any(status.name == "kafka" and status.state == "up" for status in statuses)
+    counts = record_counts(stack.place().address("kafka")) if kafka_up else {}
+    if flags.json:
+        services = [asdict(status) for status in statuses]
+        document = {"var": flags.var, "services": services, "kafka_records": counts}
+        print(json.dumps(document, indent=2, default=str))
+    else:
+        print("\n".join(render(statuses, counts, flags.var, now=time.time())))
+    return 0 if all(status.state == "up" for status in statuses) else 1
+
+
+def render(statuses: list[Status], counts: dict[str, int], var: Path, *, now: float) -> list[str]:
+    """The table as lines. `now` is seconds since 1970; paths under `var` are shown relative to it."""
+    lines = [f"{'service':<11}{'state':<11}{'pid':>7}  {'memory':>8}  {'since':>9}  {'ports':<14}{'log':<22}data"]
+    for status in statuses:
+        memory = f"{status.rss_bytes / 1e6:.0f} MB" if status.rss_bytes else "-"
+        since = f"{now - status.started_at:.0f} s" if status.started_at else "-"
+        ports = ",".join(map(str, status.ports.values())) or "-"
+        log = str(status.log.relative_to(var)) if status.log.is_relative_to(var) else str(status.log)
+        data = str(status.data.relative_to(var)) if status.data and status.data.is_relative_to(var) else "-"
+        line = (
+            f"{status.name:<11}{status.state:<11}{status.pid or '-':>7}  {memory:>8}  {since:>9}  {ports:<14}{log:<22}"
+        )
+        lines.append(line + data)
+        if status.detail:
+            lines.append(f"{'':<11}{status.detail}")
+    lines.append(f"folder: {var}")
+    if counts:
+        lines.append("records in Kafka: " + ", ".join(f"{topic} {count}" for topic, count in counts.items()))
+    return lines
