@@ -48,6 +48,8 @@ class Inbound:
         self._settings = settings
         self._on_epoch = on_epoch
         self._taken_over = False
+        self._refusal: str | None = None
+        """Why the gateway turned the present connection down."""
         self._attempt_at = 0.0
         self._backoff_s = limits.BACKOFF_MIN_S
         self._misc_at = 0.0
@@ -103,6 +105,8 @@ class Inbound:
             if time.monotonic() >= self._misc_at:
                 self._misc_at = time.monotonic() + 1.0
                 self._client.loop_misc()
+        if self._refusal is not None:
+            self.disconnect()
         if self._taken_over:
             raise SessionTakenOver(
                 f"another client has taken over the MQTT session {self._settings.client_id!r} at "
@@ -143,6 +147,7 @@ class Inbound:
             time.sleep(min(wait_s, timeout_s))
             return
         self._back_off()
+        self._refusal = None
         try:
             self._client.reconnect()
         except OSError as error:
@@ -174,7 +179,8 @@ class Inbound:
 
     def _on_connect(self, client: Client, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
-            self._missing(f"refuses the connection ({reason}); check the client id, user and access list")
+            self._refusal = f"refuses the connection ({reason}); check the client id, user and access list"
+            self._missing(self._refusal)
             return
         self._new_epoch()
         self.connections += 1
@@ -187,7 +193,8 @@ class Inbound:
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            self._missing(f"refuses the subscription to {DEVICES_FILTER} ({', '.join(refused)})")
+            self._refusal = f"refuses the subscription to {DEVICES_FILTER} ({', '.join(refused)})"
+            self._missing(self._refusal)
             return
         self.fault = None
         self._backoff_s = limits.BACKOFF_MIN_S
@@ -195,7 +202,7 @@ class Inbound:
     def _on_disconnect(self, _client: Client, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         self._new_epoch()
         self._taken_over |= flags.is_disconnect_packet_from_server and reason.value == _SESSION_TAKEN_OVER
-        self._missing(f"disconnected ({reason})")
+        self._missing(self._refusal or f"disconnected ({reason})")
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         try:
