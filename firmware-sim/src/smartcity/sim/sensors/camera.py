@@ -16,6 +16,7 @@ _PAINTS: tuple[Colour, ...] = (
     (206, 208, 212), (58, 62, 70), (150, 30, 34), (40, 72, 130), (120, 124, 128), (236, 236, 232), (34, 84, 66),
     (112, 86, 60),
 )  # fmt: skip
+_WHITE: Colour = (255, 255, 255)
 # Width, height, length in m.
 _SIZES = {"car": (1.8, 1.5, 4.4), "van": (2.0, 2.4, 5.6), "bus": (2.5, 3.6, 11.0), "truck": (2.5, 3.8, 13.0)}
 
@@ -133,7 +134,10 @@ def _lamps(
     base = light.on((70, 70, 72), vehicle.distance_m)
     if dark:
         colour: Colour = (226, 30, 30) if vehicle.away else (255, 246, 214)
-        spread = 0.25 if vehicle.away else 0.4 + 0.5 * (1.0 - light.daylight)
+        spread = 0.24 if vehicle.away else 0.34 + 0.22 * (1.0 - light.daylight)
+        if not vehicle.away and light.daylight < 0.5:
+            spot = mix(base, (250, 240, 205), 0.3 * (1.0 - light.daylight))
+            draw.ellipse((x0 - pixel * 0.3, bottom - pixel * 0.1, x1 + pixel * 0.3, bottom + pixel * 1.3), fill=spot)
         for x in (x0 + pixel * 0.25, x1 - pixel * 0.25):
             if scene.condition == "rain":
                 draw.line(
@@ -152,8 +156,12 @@ def _lamps(
 
 
 def _glow(draw: ImageDraw.ImageDraw, at: Point, radius: float, colour: Colour, base: Colour) -> None:
-    """A lamp: a halo, and its bright middle."""
+    """A lamp: a halo in two steps, and its bright middle."""
     x, y = at
-    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=mix(base, colour, 0.5))
-    radius *= 0.55
-    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=mix(colour, (255, 255, 255), 0.35))
+    for size, fill in (
+        (1.0, mix(base, colour, 0.22)),
+        (0.72, mix(base, colour, 0.6)),
+        (0.45, mix(colour, _WHITE, 0.5)),
+    ):
+        r = radius * size
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)

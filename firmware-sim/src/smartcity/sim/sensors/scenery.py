@@ -52,7 +52,12 @@ class Light:
 
     def on(self, colour: Colour, distance_m: float) -> Colour:
         """A thing's colour as it arrives at the camera."""
-        lit = 0.13 + 0.87 * self.daylight
+        lit = 0.3 + 0.7 * self.daylight
+        return mix((colour[0] * lit, colour[1] * lit, colour[2] * lit), self.sky, self.veil(distance_m))
+
+    def paint(self, colour: Colour, distance_m: float) -> Colour:
+        """As `on`, for markings that throw the light of headlamps back."""
+        lit = 0.55 + 0.45 * self.daylight
         return mix((colour[0] * lit, colour[1] * lit, colour[2] * lit), self.sky, self.veil(distance_m))
 
     def veil(self, distance_m: float) -> float:
@@ -92,10 +97,14 @@ def backdrop(lens: Lens, light: Light, *, name: str, urban: bool, cloud: float, 
     image.paste(column.resize((lens.width, horizon), Image.Resampling.BILINEAR), (0, 0))
     draw = ImageDraw.Draw(image)
     shapes, outline, windows = _silhouette(name, lens.width, horizon, urban)
+    clouds_shown = 0 if light.veil(800.0) > 0.9 else cloud * len(shapes)
     tone = mix(light.sky, (255, 255, 255) if light.daylight > 0.3 else (60, 64, 78), 0.45)
     for index, (x, y, w, h) in enumerate(shapes):
-        if index < cloud * len(shapes):
-            draw.ellipse((x, y, x + w, y + h), fill=mix(tone, light.zenith, 0.35 if index % 2 else 0.1))
+        if index < clouds_shown:
+            fill = mix(tone, light.zenith, 0.3 + 0.2 * (index % 3))
+            draw.rounded_rectangle((x, y + h * 0.45, x + w, y + h), h * 0.27, fill=fill)
+            draw.ellipse((x + w * 0.12, y + h * 0.15, x + w * 0.5, y + h), fill=fill)
+            draw.ellipse((x + w * 0.38, y - h * 0.15, x + w * 0.82, y + h), fill=fill)
     if light.daylight < 0.1 and cloud < 0.5:
         for x, y, _, _ in shapes:
             draw.point((x, y * 0.8), fill=(190, 196, 210))
@@ -128,12 +137,12 @@ def road(draw: ImageDraw.ImageDraw, lens: Lens, light: Light, *, lanes: int, wet
     for side in (-1, 1):
         edge = side * (_MEDIAN_M / 2 + lanes * LANE_M)
         line = [lens.project(edge, distance) for distance in _STRIPS_M[:8]]
-        draw.line(line, fill=light.on((232, 228, 210), 40.0), width=1)
+        draw.line(line, fill=light.paint((232, 228, 210), 40.0), width=1)
         for lane in range(1, lanes):
             x = side * (_MEDIAN_M / 2 + lane * LANE_M)
             for distance in (18.0, 26.0, 34.0, 42.0, 52.0, 64.0, 80.0, 100.0, 125.0):
                 ends = (lens.project(x, distance), lens.project(x, distance + 3.5))
-                draw.line(ends, fill=light.on((228, 228, 224), distance), width=2 if distance < 35 else 1)
+                draw.line(ends, fill=light.paint((228, 228, 224), distance), width=2 if distance < 35 else 1)
 
 
 def precipitation(

@@ -114,7 +114,7 @@ def scene_before(
     urban = limit < 95 and (road.prefix == "wt" or limit < 85)
     return Scene(
         name=site.device_id,
-        caption=f"{site.device_id}  {site.location[:44]}  {utc[:10]} {utc[11:19]} UTC",
+        caption=f"{utc[:10]} {utc[11:19]} UTC  {site.device_id}  {site.location.partition(' (')[0]}",
         seconds=seconds,
         width=size[0],
         height=size[1],

@@ -51,10 +51,10 @@ class Traffic:
         return low + (high - low) * part
 
     def flow_factor(self, distance_m: float, seconds: float) -> float:
-        """Speed of the flow as a share of the free speed, from 1 down to about 0.3."""
+        """Speed of the flow as a share of the free speed, from 1 down to about 0.35."""
         wave = self._field.plane(distance_m / 7_000 + seconds / 5_000, seconds / 2_400)
-        crowding = self.demand(seconds) * (0.62 + 0.45 * wave)
-        return 1.0 - 0.7 * crowding * crowding
+        crowding = self.demand(seconds) * (0.56 + 0.46 * wave)
+        return 1.0 - 0.62 * crowding * crowding
 
     def speed_factor(self, distance_m: float, seconds: float, conditions: Conditions) -> float:
         """All that slows a driver here and now, as a share of the free speed."""

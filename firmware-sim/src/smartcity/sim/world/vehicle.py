@@ -18,6 +18,7 @@ _FLOW_REFRESH_S = 5
 _WEATHER_REFRESH_S = 60
 _CYCLE_S, _RED_S = 80, 34
 _FAULTS = (("P0301",), ("P0171",), ("P0301", "P0300"), ("P0420",))
+_ELECTRIC_FAULTS = (("P0A80",), ("P0AA6",))
 _FAULT_SHARE = 0.12
 
 
@@ -112,7 +113,7 @@ class Vehicle:
         if light < 150.0 and self._is_red(seconds) and speed * speed < 6.0 * light:
             room = min(room, light)
         if distance >= self._breakdown_m and not self.trouble_codes and self.on_break_down is not None:
-            self.trouble_codes = self._rng.choice(_FAULTS)
+            self.trouble_codes = self._rng.choice(_ELECTRIC_FAULTS if self.model.fuel_type == "electric" else _FAULTS)
             self._held_until = self.on_break_down(seconds, distance + 120.0)
         wanted = 0.4 * (target - speed)
         wanted = min(max(wanted, -1.8, self.acceleration - 1.2), self.model.acceleration, self.acceleration + 1.0)
