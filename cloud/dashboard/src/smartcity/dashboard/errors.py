@@ -1,0 +1,20 @@
+"""What can go wrong for the person who starts the dashboard.
+
+DashboardError
+├── AddressError       a flag's value is no address, or one we refuse to listen on; exit code 2
+└── PortTakenError     the address to listen on is not free; exit code 1
+"""
+
+from __future__ import annotations
+
+
+class DashboardError(Exception):
+    """The message names the thing, the value and the remedy."""
+
+
+class AddressError(DashboardError):
+    """An address is malformed, or would open the dashboard to others."""
+
+
+class PortTakenError(DashboardError):
+    """Somebody else listens there."""

@@ -1,0 +1,95 @@
+"""One MQTT 5 subscriber to everything devices publish. Its callbacks only enqueue.
+
+QoS 0 and a clean start: the page shows the present, so the gateway keeps nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from smartcity.contracts.topics import DEVICES_FILTER
+
+from .settings import INBOX_MESSAGES_MAX, Address
+
+KEEPALIVE_S = 30
+RECONNECT_S = (1, 10)
+"""First and longest pause between two attempts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What came, unread."""
+
+    topic: str
+    payload: bytes
+    properties: tuple[tuple[str, str], ...]
+    retained: bool
+
+
+class Inbox:
+    """The subscriber and its bounded queue. `trouble` says in words why nothing can come, or is None."""
+
+    def __init__(self, gateway: Address) -> None:
+        self.trouble: str | None = f"connecting to the gateway {gateway}"
+        self.received = 0
+        self.taken = 0
+        self._gateway = gateway
+        self._queue: deque[Message] = deque(maxlen=INBOX_MESSAGES_MAX)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+
+    @property
+    def dropped(self) -> int:
+        """Messages that a full queue lost."""
+        return max(0, self.received - self.taken - len(self._queue))
+
+    def start(self) -> None:
+        """Connects in a thread of its own, and again whenever the connection breaks."""
+        self._client.reconnect_delay_set(*RECONNECT_S)
+        self._client.connect_async(self._gateway.host, self._gateway.port, KEEPALIVE_S, clean_start=True)
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def take(self, messages_max: int) -> list[Message]:
+        """The oldest waiting messages. For one loop only."""
+        batch: list[Message] = []
+        while self._queue and len(batch) < messages_max:
+            batch.append(self._queue.popleft())
+        self.taken += len(batch)
+        return batch
+
+    def _on_connect(self, client: mqtt.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            self.trouble = f"the gateway {self._gateway} refuses the connection: {reason}"
+            return
+        # Subscribing here, and not once, survives a restart of the broker.
+        client.subscribe(DEVICES_FILTER, qos=0)
+        self.trouble = None
+
+    def _on_connect_fail(self, client: mqtt.Client, userdata: Any) -> None:
+        self.trouble = f"the gateway {self._gateway} cannot be reached; trying again"
+
+    def _on_disconnect(self, client: mqtt.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self.trouble = f"the connection to the gateway {self._gateway} broke ({reason}); trying again"
+
+    def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        pairs = getattr(message.properties, "UserProperty", ())
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # paho decodes lazily; an exception here would end its thread.
+            return
+        self._queue.append(
+            Message(topic=topic, payload=bytes(message.payload), properties=tuple(pairs), retained=message.retain)
+        )
+        self.received += 1

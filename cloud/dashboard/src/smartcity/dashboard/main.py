@@ -1,0 +1,148 @@
+"""`smartcity-dashboard`: wires the subscriber, the city and the page, and runs them until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from .bridge import Counts, fetch_counts
+from .city import City
+from .errors import AddressError, DashboardError, PortTakenError
+from .inbox import Inbox
+from .observe import observe
+from .server import build_app
+from .settings import BRIDGE_INTERVAL_S, Settings, read_settings
+
+TICK_S = 0.1
+"""Between two looks into the inbox."""
+BATCH_MESSAGES_MAX = 2_000
+"""Messages applied before pages get their turn."""
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 after SIGTERM or SIGINT, 2 for a wrong flag, 1 for a port that is taken."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = read_settings(mqtt=options.mqtt, bridge=options.bridge, listen=options.listen)
+        listener = open_listener(settings)
+    except DashboardError as error:
+        print(f"smartcity-dashboard: {error}", file=sys.stderr)
+        return 2 if isinstance(error, AddressError) else 1
+    with listener:
+        asyncio.run(run(settings, listener))
+    return 0
+
+
+def open_listener(settings: Settings) -> socket.socket:
+    """The listening socket, so that a taken port is known before anything starts.
+
+    Raises:
+        PortTakenError: it is in use, or not ours to open.
+    """
+    address = settings.listen
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        listener.close()
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+        raise PortTakenError(f"{address} {why}: stop who holds it, or give another with --listen") from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn raises a signal again after stopping, which would make an orderly end look like a kill."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run(settings: Settings, listener: socket.socket) -> None:
+    """The whole process: one loop owns the city."""
+    inbox, city = Inbox(settings.mqtt), City(time.time)
+    counts = Counts(trouble=f"asking the bridge at {settings.bridge}")
+
+    def snapshot(since: int) -> dict[str, Any]:
+        gateway = {"trouble": inbox.trouble, "dropped": inbox.dropped, "address": str(settings.mqtt)}
+        return city.changes(since) | {"gateway": gateway, "bridge": counts.shown()}
+
+    async def ask_bridge() -> None:
+        nonlocal counts
+        while True:
+            counts = await asyncio.to_thread(fetch_counts, settings.bridge)
+            await asyncio.sleep(BRIDGE_INTERVAL_S)
+
+    async def fill_city() -> None:
+        while True:
+            batch = inbox.take(BATCH_MESSAGES_MAX)
+            for message in batch:
+                seen = observe(message)
+                if seen is not None:
+                    city.apply(seen)
+            await asyncio.sleep(TICK_S if len(batch) < BATCH_MESSAGES_MAX else 0)
+
+    app = build_app(
+        snapshot=snapshot, frame=city.frame, trouble=lambda: inbox.trouble, stopping=lambda: server.should_exit
+    )
+    server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, setattr, server, "should_exit", True)
+    inbox.start()
+    _log.info("the city is at http://%s", settings.listen)
+    tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(fill_city())]
+    for task in tasks:
+        # A task that ends has failed: the page would silently stand still.
+        task.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    try:
+        await server.serve(sockets=[listener])
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        inbox.stop()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="smartcity-dashboard", description="The live city in a browser, for this machine only."
+    )
+    commands = parser.add_subparsers(required=True, metavar="run")
+    run_parser = commands.add_parser(
+        "run",
+        help="serve the page until stopped",
+        epilog="example: smartcity-dashboard run --mqtt 127.0.0.1:1883 --bridge http://127.0.0.1:8081",
+    )
+    flags = (
+        ("mqtt", "SMARTCITY_MQTT", "127.0.0.1:1883", "HOST:PORT", "the gateway"),
+        ("bridge", "SMARTCITY_BRIDGE_URL", "http://127.0.0.1:8081", "URL", "the bridge's HTTP address"),
+        ("listen", "SMARTCITY_DASHBOARD_LISTEN", "127.0.0.1:8080", "HOST:PORT", "where to serve, loopback only"),
+    )
+    for name, variable, default, metavar, text in flags:
+        value = os.environ.get(variable, default)
+        run_parser.add_argument(f"--{name}", default=value, metavar=metavar, help=f"{text} (${variable})")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

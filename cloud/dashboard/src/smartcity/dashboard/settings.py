@@ -1,0 +1,82 @@
+"""The dashboard's settings, read once: flags over environment over defaults."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from .errors import AddressError
+
+INBOX_MESSAGES_MAX = 20_000
+"""Messages that wait for the loop; beyond it the oldest are dropped and counted. The page shows the present."""
+DEVICES_MAX = 2_000
+"""Devices of one kind that are remembered; beyond it the longest silent is forgotten."""
+INCIDENTS_MAX = 100
+FRAMES_BYTES_MAX = 64 * 1024 * 1024
+"""Last frames of all cameras together; beyond it the oldest is forgotten."""
+PAGES_MAX = 50
+"""Browsers that watch at once."""
+UPDATE_INTERVAL_S = 0.5
+"""Between two updates of a page."""
+BRIDGE_INTERVAL_S = 2.0
+BRIDGE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A host and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the process needs to know."""
+
+    mqtt: Address
+    bridge: str
+    """The bridge's HTTP address, e.g. `http://127.0.0.1:8081`; `/metrics` is read below it."""
+    listen: Address
+
+
+def read_settings(*, mqtt: str, bridge: str, listen: str) -> Settings:
+    """Settings from the values of the flags.
+
+    Raises:
+        AddressError: a value is malformed, or `listen` is no loopback address.
+    """
+    if not bridge.startswith(("http://", "https://")):
+        raise AddressError(f"--bridge {bridge!r} is no URL: give one like http://127.0.0.1:8081")
+    address = parse_address("--listen", listen)
+    if not is_loopback(address.host):
+        raise AddressError(
+            f"--listen {listen} would show the city to the network, and the dashboard has no access token yet "
+            f"(a later version brings one): use 127.0.0.1:{address.port} and reach it through an SSH tunnel"
+        )
+    return Settings(mqtt=parse_address("--mqtt", mqtt), bridge=bridge.rstrip("/"), listen=address)
+
+
+def parse_address(flag: str, value: str) -> Address:
+    """`HOST:PORT`, an IPv6 host in brackets.
+
+    Raises:
+        AddressError: it is not one; the message names the flag.
+    """
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        raise AddressError(f"{flag} {value!r} is no address: give HOST:PORT, e.g. 127.0.0.1:1883")
+    return Address(host=host.removeprefix("[").removesuffix("]"), port=int(port))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it. A name other than `localhost` is not resolved, and so is refused."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
