@@ -1,0 +1,193 @@
+"""The local AWS endpoint: Glue and Athena of our own, STS and IAM by moto, everything else refused by name.
+
+    python -m smartcity.local.aws.server --listen 127.0.0.1:4567 --data var/data/aws --s3 http://127.0.0.1:4566
+
+Glue and Athena keep their state in `<data>/aws.db`. What moto records (STS, IAM) lives as long as the process.
+It checks no signatures, which is why it listens on loopback only; it wants requests signed, as every SDK does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.config
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+from .athena import AthenaQueries
+from .athena_metadata import AthenaMetadata
+from .athena_results import Results
+from .athena_statements import Catalogs
+from .athena_tables import S3Endpoint, TableReader
+from .errors import AwsError, not_served
+from .glue import ACCOUNT, GlueCatalog
+from .glue_partitions import GluePartitions
+from .listen import listen_address
+from .protocol import JsonService, error_answer
+from .store import Store
+
+log = logging.getLogger(__name__)
+
+REQUEST_BYTES_MAX = 16 * 1024**2
+_BY_MOTO = ("sts", "iam")
+_SCOPE = re.compile(r"Credential=[^/,]*/[0-9]{8}/[^/,]*/([^/,]*)/aws4_request")
+
+
+class LocalAws:
+    """The WSGI application."""
+
+    def __init__(self, *, data: Path, s3: S3Endpoint) -> None:
+        store = Store(data / "aws.db")
+        catalog = GlueCatalog(store)
+        partitions = GluePartitions(store, catalog)
+        metadata = AthenaMetadata(store, catalog)
+
+        def new_catalogs() -> Catalogs:
+            reader = TableReader(catalog=catalog, partitions=partitions, s3=s3)
+            return Catalogs(catalog=catalog, partitions=partitions, reader=reader)
+
+        queries = AthenaQueries(
+            store=store, workgroup=metadata.workgroup, new_catalogs=new_catalogs, results=Results(_s3_client(s3))
+        )
+        glue = {**catalog.actions(), **partitions.actions()}
+        athena = {**queries.actions(), **metadata.actions()}
+        self._store = store
+        self._queries = queries
+        self._services = {
+            "AWSGlue": JsonService(name="glue", invalid_input="InvalidInputException", actions=glue),
+            "AmazonAthena": JsonService(name="athena", invalid_input="InvalidRequestException", actions=athena),
+        }
+
+    def close(self) -> None:
+        """Stop queries and close the store."""
+        self._queries.close()
+        self._store.close()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request = Request(environ)
+        request.max_content_length = REQUEST_BYTES_MAX
+        if request.method == "GET" and request.path == "/healthz":
+            return Response("ok\n", mimetype="text/plain")(environ, start_response)
+        try:
+            service = _signed_for(request)
+            if service in _BY_MOTO:
+                recorded: Iterable[bytes] = _moto()(environ, start_response)
+                return recorded
+            status, body = self._answer(request, service)
+        except AwsError as error:
+            status, body = error_answer(error)
+        except Exception as error:
+            log.exception("%s %s", request.method, request.path)
+            status, body = error_answer(AwsError("InternalServerException", repr(error), status=500))
+        response = Response(body, status=status, content_type="application/x-amz-json-1.1")
+        if status != 200:
+            response.headers["x-amzn-ErrorType"] = json.loads(body)["__type"]
+        return response(environ, start_response)
+
+    def _answer(self, request: Request, signed_for: str) -> tuple[int, bytes]:
+        prefix, _, operation = request.headers.get("X-Amz-Target", "").rpartition(".")
+        service = self._services.get(prefix)
+        if service is None:
+            raise not_served(signed_for, operation or _operation(request))
+        return service.answer(operation, request.get_data())
+
+
+def _signed_for(request: Request) -> str:
+    """The service in the request's credential scope (AWS Signature Version 4)."""
+    scope = _SCOPE.search(request.headers.get("Authorization", ""))
+    if scope is None:
+        raise AwsError("MissingAuthenticationTokenException", "The request is not signed (SigV4)", status=403)
+    return scope[1]
+
+
+def _operation(request: Request) -> str:
+    """The call's name in the query protocol, or its method and path."""
+    if request.mimetype == "application/x-www-form-urlencoded":
+        action = urllib.parse.parse_qs(request.get_data(as_text=True)).get("Action")
+        if action:
+            return action[0]
+    return f"{request.method} {request.path}"
+
+
+@functools.cache
+def _moto() -> Any:
+    """moto's application, imported at its first use: it takes a second."""
+    os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
+    application = importlib.import_module("moto.moto_server.werkzeug_app")
+    return application.DomainDispatcherApplication(application.create_backend_app)
+
+
+def _s3_client(s3: S3Endpoint) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=s3.url,
+        region_name=s3.region,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        config=botocore.config.Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 3}),
+    )
+
+
+class _Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 75
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        log.debug("%s %s", self.requestline, code)
+
+
+def serve(*, host: str, port: int, data: Path, s3: S3Endpoint) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    application = LocalAws(data=data, s3=s3)
+    server = make_server(host, port, application, threaded=True, request_handler=_Handler)
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    log.info("Glue and Athena at http://%s:%s, S3 at %s", host, port, s3.url)
+    server.serve_forever()
+    server.server_close()
+    application.close()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry of `python -m smartcity.local.aws.server`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m smartcity.local.aws.server",
+        description="The local AWS endpoint.",
+        epilog="example: python -m smartcity.local.aws.server --listen 127.0.0.1:4567 --data var/data/aws "
+        "--s3 http://127.0.0.1:4566",
+    )
+    parser.add_argument("--listen", required=True, type=listen_address, metavar="HOST:PORT", help="a loopback address")
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="where databases and tables are kept")
+    parser.add_argument("--s3", required=True, metavar="URL", help="the S3 endpoint of the tables' files")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("pyiceberg", "werkzeug"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    s3 = S3Endpoint(
+        url=options.s3,
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        access_key=os.environ.get("AWS_ACCESS_KEY_ID", "local"),
+        secret_key=os.environ.get("AWS_SECRET_ACCESS_KEY", "local"),
+    )
+    host, port = options.listen
+    serve(host=host, port=port, data=options.data, s3=s3)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
