@@ -23,6 +23,9 @@ from .programs import Java
 SETS = ("kafka", "spark")
 DOWNLOAD_TIMEOUT_S = 900
 ATTEMPTS = 3
+JARS_PER_PROCESS = 16
+LIGHT_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m")
+PROGRESS_INTERVAL_S = 5.0
 Progress = Callable[[str], None]
 
 
@@ -142,34 +145,48 @@ def ivy_jar() -> Path:
 def _resolve(
     name: str, jars: Sequence[Jar], *, java: Java, cache: Path, target: Path, log: Path, progress: Progress
 ) -> None:
+    """Several Ivy processes at once, since each asks for one file after the other. Failures show in `target` only."""
     target.mkdir(parents=True)
-    module = target / "ivy.xml"
-    module.write_text(ivy_module(jars))
-    command = [str(java.program), "-jar", str(ivy_jar()), "-cache", str(cache), "-ivy", str(module)]
-    command += ["-confs", "default", "-retrieve", f"{target}/[artifact]-[revision].[ext]"]
-    command += ["-types", "jar", "bundle"]
+    parts = -(-len(jars) // JARS_PER_PROCESS)
+    downloads: list[subprocess.Popen[bytes]] = []
+    modules = [target / f"ivy-{part}.xml" for part in range(parts)]
     with log.open("w") as output:
-        download = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         try:
-            _follow(name, download, cache, sum(jar.size_bytes for jar in jars), progress)
+            for part, module in enumerate(modules):
+                module.write_text(ivy_module(jars[part::parts]))
+                command = [str(java.program), *LIGHT_JVM, "-jar", str(ivy_jar()), "-cache", str(cache / str(part))]
+                command += ["-ivy", str(module), "-confs", "default", "-types", "jar", "bundle"]
+                command += ["-retrieve", f"{target}/[artifact]-[revision].[ext]"]
+                downloads.append(
+                    subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+                )
+            _follow(name, downloads, cache, jars, progress)
         finally:
-            if download.poll() is None:
-                download.kill()
-            download.wait()
-    module.unlink()
+            for download in downloads:
+                if download.poll() is None:
+                    download.kill()
+                download.wait()
+    for module in modules:
+        module.unlink()
 
 
-def _follow(name: str, download: subprocess.Popen[bytes], cache: Path, total_bytes: int, progress: Progress) -> None:
+def _follow(
+    name: str, downloads: Sequence[subprocess.Popen[bytes]], cache: Path, jars: Sequence[Jar], progress: Progress
+) -> None:
     """Tell how far a download is, every few seconds, until it ends or its time is over."""
-    deadline = time.monotonic() + DOWNLOAD_TIMEOUT_S
-    while time.monotonic() < deadline:
-        try:
-            download.wait(timeout=5)
+    total = sum(jar.size_bytes for jar in jars)
+    began = told = time.monotonic()
+    while any(download.poll() is None for download in downloads):
+        now = time.monotonic()
+        if now - began > DOWNLOAD_TIMEOUT_S:
             return
-        except subprocess.TimeoutExpired:
+        if now - told > PROGRESS_INTERVAL_S:
+            told = now
+            looked_up = sum(any(cache.glob(f"*/{jar.group}/{jar.artifact}/ivy-*.xml")) for jar in jars)
             done = sum(_size(path) for path in cache.rglob("*.jar*"))
-            progress(f"{name}: {done / 1e6:.0f} of {total_bytes / 1e6:.0f} MB")
-    download.kill()
+            megabytes = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
+            progress(f"{name}: {looked_up} of {len(jars)} looked up, {megabytes}")
+        time.sleep(0.1)
 
 
 def _size(path: Path) -> int:
