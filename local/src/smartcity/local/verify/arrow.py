@@ -40,6 +40,7 @@ HEADS = pa.schema([("device_id", pa.string()), ("boot", pa.string()), ("last_seq
 REJECTED = pa.schema(
     [("device_id", pa.string()), ("id", pa.string()), ("stream", pa.string()), ("detail", pa.string())]
 )
+IDS = pa.schema([("device_id", pa.string()), ("id", pa.string())])
 FRAMES = pa.schema([("snapshot", pa.string()), ("sha256", pa.string()), ("bytes", pa.int64())])
 DERIVED = ("route", "route_km", "payload_sha256")
 """Lineage columns whose value follows from the payload; the others are wall clocks."""

@@ -82,8 +82,12 @@ UNION ALL
 SELECT k.device_id, k.id, k.stream, 'payload (dead letter)', k.payload_sha256,
        CASE WHEN d.found_sha256 IS DISTINCT FROM k.payload_sha256 THEN d.found_sha256 ELSE d.payload_sha256 END
 FROM dead_letters d JOIN known k USING (device_id, id) JOIN outcomes o USING (device_id, id)
-WHERE o.outcome = 'dead_letter' AND k.payload_sha256 IS NOT NULL
+WHERE o.outcome = 'dead_letter' AND d.refused_by = 'bridge' AND k.payload_sha256 IS NOT NULL
   AND (d.found_sha256 IS DISTINCT FROM k.payload_sha256 OR d.payload_sha256 IS DISTINCT FROM k.payload_sha256)
+UNION ALL
+SELECT d.device_id, d.id, k.stream, 'payload (dead letter)', d.payload_sha256, d.found_sha256
+FROM dead_letters d JOIN known k USING (device_id, id)
+WHERE d.refused_by = 'lake' AND d.found_sha256 IS DISTINCT FROM d.payload_sha256
 UNION ALL
 SELECT c.device_id, c.id, 'camera', 'frame in the bucket', e.frame_sha256 || ' (' || e.frame_bytes || ' B)',
        coalesce(frames.sha256 || ' (' || frames.bytes || ' B)', 'no object ' || c.snapshot)

@@ -1,6 +1,6 @@
 """Errors of the auditor.
 
-    VerifyError
+    VerifyError (a LocalError)
     ├── NoDeviceLogsError      no outbox.db below the folders asked for
     ├── DeviceLogInvalidError  an outbox.db lacks a table or column, or is no SQLite file
     └── LakeUnreadableError    catalog, table or bucket cannot be read
@@ -10,8 +10,10 @@ Each message names the thing, its value and what to do. None of them means that 
 
 from __future__ import annotations
 
+from ..errors import LocalError
 
-class VerifyError(Exception):
+
+class VerifyError(LocalError):
     """The audit could not be made."""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .arrow import ENTRIES, HEADS, SPANS
+from .arrow import ENTRIES, HEADS, IDS, SPANS
 from .errors import DeviceLogInvalidError, NoDeviceLogsError
 
 Boot = tuple[str, str]
@@ -26,6 +26,12 @@ _BODIES = """
     SELECT p.device_id, p.boot, p.sequence, p.stream, p.event_time_us, p.payload, p.metadata FROM pending p
     WHERE NOT EXISTS (SELECT 1 FROM log l
                       WHERE l.device_id = p.device_id AND l.boot = p.boot AND l.sequence = p.sequence)
+"""
+_DUE = """
+    SELECT device_id, boot, sequence FROM (SELECT device_id, boot, sequence FROM log
+                                           UNION SELECT device_id, boot, sequence FROM pending)
+    EXCEPT SELECT device_id, boot, sequence FROM refused
+    EXCEPT SELECT device_id, boot, sequence FROM dropped
 """
 
 
@@ -149,14 +155,15 @@ class GeneratedReader:
             self._entries.append((kind, device_id, boot, sequence, f"{boot}.{sequence}", stream, digest, reason))
 
 
-def pending_count(logs: Sequence[Path], boots: frozenset[Boot]) -> int:
-    """How many readings of these boots still wait in an outbox."""
-    count = 0
+def read_outstanding(logs: Sequence[Path], boots: frozenset[Boot]) -> Any:
+    """`device_id` and `id` of every reading that must come to the lake or the dead letters."""
+    rows: list[tuple[str, str]] = []
     for path in logs:
         with closing(_open(path)) as db:
-            sql = "SELECT device_id, boot, count(*) FROM pending GROUP BY device_id, boot"
-            count += sum(number for device_id, boot, number in _query(path, db, sql) if (device_id, boot) in boots)
-    return count
+            for device_id, boot, sequence in _query(path, db, _DUE):
+                if (device_id, boot) in boots:
+                    rows.append((device_id, f"{boot}.{sequence}"))
+    return _table(rows, IDS)
 
 
 def read_heads(logs: Sequence[Path], boots: frozenset[Boot]) -> Any:

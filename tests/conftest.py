@@ -1,0 +1,43 @@
+"""The whole stack, once per test session, in a folder of its own; and what the end-to-end tests do to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smartcity.local.jars import SETS, expected, missing
+from smartcity.local.layout import Layout, default_var
+from smartcity.local.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack with empty data, on ports that are free. The jars are those of `make setup`."""
+    var = tmp_path_factory.mktemp("stack") / "var"
+    # Mosquitto, started by root, becomes the user `mosquitto`, who must be able to pass through.
+    for folder in (*var.parents[:3],):
+        folder.chmod(folder.stat().st_mode | 0o111)
+    jars = Layout(var=default_var())
+    for name in SETS:
+        wrong = missing(jars.jars(name), expected(name))
+        assert not wrong, f"{wrong[0]} in {jars.jars(name)}; run: make setup"
+        link(jars.jars(name), var / "jars" / name)
+    running = Stack(var)
+    try:
+        assert running.up(progress=print) is not None
+        yield running
+    finally:
+        running.down(progress=print)
+
+
+def link(source: Path, target: Path) -> None:
+    """The same files once more, without copying them where the file system allows."""
+    target.mkdir(parents=True)
+    for path in source.iterdir():
+        try:
+            os.link(path, target / path.name)
+        except OSError:
+            (target / path.name).symlink_to(path.resolve())
