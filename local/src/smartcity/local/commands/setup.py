@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,6 +21,12 @@ def add_parser(subparsers: Any) -> None:
     )
 
 
+def say(line: str) -> None:
+    """One write per line, since two threads talk."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def run(flags: argparse.Namespace) -> int:
     began = time.monotonic()
     find_mosquitto()
@@ -29,9 +36,9 @@ def run(flags: argparse.Namespace) -> int:
     def fetch(name: str) -> None:
         jars = expected(name)
         megabytes = sum(jar.size_bytes for jar in jars) / 1e6
-        fetched = provide(name, layout.jars(name), java, lambda line: print(line, flush=True))
+        fetched = provide(name, layout.jars(name), java, say)
         if fetched:
-            print(f"{name}: {len(jars)} jars, {megabytes:.0f} MB, checked", flush=True)
+            say(f"{name}: {len(jars)} jars, {megabytes:.0f} MB, checked")
 
     with ThreadPoolExecutor(max_workers=len(SETS)) as pool:
         for future in [pool.submit(fetch, name) for name in SETS]:

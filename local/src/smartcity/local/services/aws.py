@@ -8,7 +8,7 @@ import sys
 
 from ..environment import child_environment
 from ..errors import ServiceError
-from .service import Place, Service, http_probe
+from .service import Place, Service, console_script, http_probe
 
 PREPARE_TIMEOUT_S = 60
 
@@ -26,7 +26,7 @@ def _probe(place: Place) -> str | None:
 def _prepare_account(place: Place) -> None:
     """Bucket, Glue database and Athena workgroup, through the same command that prepares a real account."""
     run = subprocess.run(
-        [sys.executable, "-m", "smartcity.aws.main", "prepare"],
+        [console_script("smartcity-aws"), "prepare"],
         env=child_environment(place.environment()),
         stdin=subprocess.DEVNULL,
         capture_output=True,

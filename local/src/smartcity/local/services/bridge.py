@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
-from .service import Place, Service, http_probe
+from .service import Place, Service, console_script, http_probe
 
 CLIENT_ID = "smartcity-bridge"
 """One for ever: the persistent MQTT session, and what waits in it, hangs on this name."""
 
 
 def _command(place: Place) -> list[str]:
-    command = [sys.executable, "-m", "smartcity.bridge.main", "run"]
+    command = [console_script("smartcity-bridge"), "run"]
     command += ["--mqtt", place.address("mqtt"), "--kafka", place.address("kafka")]
     return [*command, "--http", place.address("bridge_http"), "--client-id", CLIENT_ID]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
-from .service import Place, Service, http_probe
+from .service import Place, Service, console_script, http_probe
 
 
 def _command(place: Place) -> list[str]:
-    command = [sys.executable, "-m", "smartcity.dashboard.main", "run", "--mqtt", place.address("mqtt")]
+    command = [console_script("smartcity-dashboard"), "run", "--mqtt", place.address("mqtt")]
     return [*command, "--bridge", place.url("bridge_http"), "--listen", place.address("dashboard")]
 
 

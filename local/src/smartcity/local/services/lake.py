@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from ..environment import BUCKET
 from ..errors import ServiceError
 from ..jars import expected, missing
 from ..programs import find_java
-from .service import Place, Service, http_probe
+from .service import Place, Service, console_script, http_probe
 
 
 def _prepare(place: Place) -> None:
@@ -18,7 +16,7 @@ def _prepare(place: Place) -> None:
 
 
 def _command(place: Place) -> list[str]:
-    command = [sys.executable, "-m", "smartcity.lake.main", "run", "--kafka", place.address("kafka")]
+    command = [console_script("smartcity-lake"), "run", "--kafka", place.address("kafka")]
     command += ["--bucket", BUCKET, "--jars", str(place.layout.jars("spark"))]
     return [*command, "--http", place.address("lake_http")]
 

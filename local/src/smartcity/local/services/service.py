@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..environment import endpoints, stack_environment
 from ..layout import Layout
@@ -71,6 +73,11 @@ class Service:
     stop_timeout_s: float = 15.0
     keeps_data: bool = False
     """Whether `var/data/<name>` is its own."""
+
+
+def console_script(name: str) -> str:
+    """Path of a component's command, which stands beside the interpreter that runs this."""
+    return str(Path(sys.executable).with_name(name))
 
 
 def http_probe(url: str) -> str | None:
