@@ -78,7 +78,7 @@ def snapshot(scene: Scene) -> bytes:
         precipitation(draw, lens, light, mm_h=scene.rain_mm_h, snow=snow, rng=rng)
     strip = round(scene.height / 15)
     draw.rectangle((0, scene.height - strip, scene.width, scene.height), fill=(16, 18, 22))
-    draw.text((6, scene.height - strip + 1), scene.caption, fill=(235, 238, 240), font=_font(strip - 5))
+    draw.text((6, scene.height - strip + 1), scene.caption, fill=(235, 238, 240), font=_font(max(strip - 6, 6)))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=JPEG_QUALITY)
     return out.getvalue()
@@ -158,10 +158,11 @@ def _lamps(
 def _glow(draw: ImageDraw.ImageDraw, at: Point, radius: float, colour: Colour, base: Colour) -> None:
     """A lamp: a halo in two steps, and its bright middle."""
     x, y = at
+    core = mix(colour, _WHITE, 0.5 if min(colour) > 200 else 0.15)
     for size, fill in (
         (1.0, mix(base, colour, 0.22)),
         (0.72, mix(base, colour, 0.6)),
-        (0.45, mix(colour, _WHITE, 0.5)),
+        (0.45, core),
     ):
         r = radius * size
         draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)

@@ -44,7 +44,7 @@ class Engine:
         self.rpm = 0.0 if self._model.fuel_type == "electric" else self._model.idle_rpm
         self.load_percent = 22.0
         self.throttle_percent = 12.0
-        self.maf_g_s = 0.0
+        self.maf_g_s = self._air(self.rpm, self.load_percent)
 
     def step(self, speed: float, acceleration: float, grade: float, ambient_c: float) -> None:
         """One second at a speed (m/s), acceleration (m/s²) and gradient."""
@@ -77,7 +77,7 @@ class Engine:
         available = model.power_kw * min(1.0, rpm / (model.idle_rpm * 5.5))
         coasting = power_kw < -2.0
         load = 10.0 if coasting else min(20.0 + 76.0 * power_kw / available, 98.0) if power_kw > 0 else 20.0
-        maf = model.displacement_l * rpm / 120.0 * _AIR_KG_M3 * 0.85 * max(load, 18.0) / 100.0
+        maf = self._air(rpm, load)
         # A diesel breathes more air than it burns; its fuel follows the load.
         burnt = maf / _STOICHIOMETRIC * (0.85 if model.fuel_type == "diesel" else 1.0)
         if not coasting:
@@ -85,6 +85,10 @@ class Engine:
         self.rpm, self.load_percent, self.maf_g_s = rpm, load, maf
         self.throttle_percent = 12.0 + 0.72 * max(load - 20.0, 0.0)
         self.coolant_c += (_OPERATING_C + 0.04 * load - self.coolant_c) * (0.0025 + 0.00006 * load)
+
+    def _air(self, rpm: float, load: float) -> float:
+        """Air flow in g/s of a four-stroke engine: half its displacement per revolution, throttled by its load."""
+        return self._model.displacement_l * rpm / 120.0 * _AIR_KG_M3 * 0.85 * max(load, 18.0) / 100.0
 
     def _drive_electric(self, used: float, power_kw: float, ambient_c: float) -> None:
         model = self._model

@@ -69,13 +69,14 @@ class Weather:
         y = latitude * 111.2 + hours * 6.0
         bands = self._rain.plane(x / 70, y / 90) + 0.5 * self._showers.plane(x / 17, y / 17)
         precipitation = round(min(max(0.0, bands - 0.35) * 11.0, 40.0), 1)
-        cloud = 1.0 if precipitation else min(max(0.5 + 0.7 * self._cloud.plane(x / 60, y / 60) + 0.3 * bands, 0), 1)
+        near_rain = min(max(bands / 0.35, 0.0), 1.0)
+        cloud = max(min(max(0.45 + 0.7 * self._cloud.plane(x / 60, y / 60), 0.0), 1.0), near_rain)
         temperature = self._temperature(latitude, longitude, seconds, cloud) + 3.5 * self._warmth.plane(
             x / 200, y / 200
         )
         wind = max(0.0, 16.0 + 13.0 * self._wind.plane(x / 110, y / 110) + 4.0 * self._wind.line(hours * 6))
         humidity = 74.0 + 20.0 * self._moisture.plane(x / 120, y / 120) - (temperature - 8.0) * 0.9
-        humidity = min(max(humidity + (14.0 if precipitation else 0.0), 22.0), 100.0)
+        humidity = min(max(humidity + 14.0 * near_rain, 22.0), 100.0)
         visibility = 24_000.0 / (1.0 + 1.1 * precipitation) - 60.0 * max(0.0, humidity - 70.0)
         condition = "cloudy" if cloud > 0.45 else "clear"
         if precipitation:
