@@ -161,7 +161,7 @@ def test_a_killed_process_loses_nothing_and_resumes_later(gateway: Gateway, give
 
 
 def test_a_gateway_that_starts_late_and_is_killed_costs_nothing(gateway: Gateway, giver: Any, tmp_path: Path) -> None:
-    simulator = Simulator(gateway, tmp_path / "s", "--speed", "60", "--duration", "600")
+    simulator = Simulator(gateway, tmp_path / "s", "--speed", "60", "--duration", "400")
     until(lambda: simulator.count("log") > 50, "readings are logged without a gateway")
     gateway.start()
     until(lambda: giver.received > 300, "300 readings arrived")
@@ -191,7 +191,7 @@ def test_what_the_gateway_refuses_blocks_nothing(
         + "topic read #\ntopic write receipts/#\n"
     )
     gateway.start(*(line.format(acl=acl) for line in lines))
-    simulator = Simulator(gateway, tmp_path / "s", "--speed", "60", "--duration", "130", "--frame-interval", "60")
+    simulator = Simulator(gateway, tmp_path / "s", "--speed", "60", "--duration", "70")
     code, summary, _ = simulator.ends()
     assert code == 0
     assert summary["pending"] == 0

@@ -56,6 +56,7 @@ class _Endpoint:
     dropped: int = 0
     report_at: float = 0.0
     status_in_flight: int = 0
+    rival_named: bool = False
 
 
 class Courier:
@@ -157,6 +158,9 @@ class Courier:
                 self._report(endpoint, "online")
             case Disconnected(_, detail, blamed):
                 log.debug("%s: disconnected: %s", device.device_id, detail)
+                if "taken over" in detail and not endpoint.rival_named:
+                    endpoint.rival_named = True
+                    log.warning("%s: another client connects under this name: stop the other one", device.device_id)
                 endpoint.status_in_flight = 0
                 device.on_disconnected(blamed=blamed)
             case Acknowledged(_, None, reason_code):

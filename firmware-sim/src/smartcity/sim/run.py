@@ -80,6 +80,8 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
         if resumption.resumed:
             begin = saved.start + timedelta(seconds=(clock.now() - saved.start) // timedelta(seconds=1))
             world.skip(begin)
+            if settings.until == "arrived" and world.finished:
+                log.info("all vehicles arrived while no one was watching: run again for a new drive")
         if not settings.quiet:
             log.info("%s: seed %d, at %s, speed %g", resumption.explanation, settings.world.seed, begin, settings.speed)
             if outbox.pending():
