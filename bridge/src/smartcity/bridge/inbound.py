@@ -48,6 +48,8 @@ class Inbound:
         self._settings = settings
         self._on_epoch = on_epoch
         self._taken_over = False
+        self._connected = False
+        self._losses: deque[float] = deque(maxlen=limits.LOSSES_MAX)
         self._refusal: str | None = None
         """Why the gateway turned the present connection down."""
         self._attempt_at = 0.0
@@ -128,6 +130,7 @@ class Inbound:
     def disconnect(self) -> None:
         """Leave in order; the gateway keeps the session. `turn` would connect again, after the back-off."""
         if self._client.socket() is not None:
+            self._connected = False
             self._client.disconnect()
             self._back_off()
 
@@ -182,6 +185,7 @@ class Inbound:
             self._refusal = f"refuses the connection ({reason}); check the client id, user and access list"
             self._missing(self._refusal)
             return
+        self._connected = True
         self._new_epoch()
         self.connections += 1
         self.fault = f"MQTT gateway {self._gateway}: not subscribed yet"
@@ -201,7 +205,14 @@ class Inbound:
 
     def _on_disconnect(self, _client: Client, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         self._new_epoch()
-        self._taken_over |= flags.is_disconnect_packet_from_server and reason.value == _SESSION_TAKEN_OVER
+        if flags.is_disconnect_packet_from_server:
+            self._taken_over |= reason.value == _SESSION_TAKEN_OVER
+        elif self._connected:
+            self._losses.append(time.monotonic())
+            self._taken_over |= (
+                len(self._losses) == limits.LOSSES_MAX and self._losses[-1] - self._losses[0] < limits.LOSSES_WINDOW_S
+            )
+        self._connected = False
         self._missing(self._refusal or f"disconnected ({reason})")
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:

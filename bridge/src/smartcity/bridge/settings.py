@@ -15,6 +15,10 @@ KEEPALIVE_S = 20
 CONNECT_TIMEOUT_S = 3.0
 SESSION_EXPIRY_S = 7 * 24 * 60 * 60
 """How long the gateway keeps the session of a bridge that is away; as long as Kafka keeps the streams."""
+LOSSES_MAX = 3
+LOSSES_WINDOW_S = 5.0
+"""So many connections lost so quickly mean that another client uses our id. Mosquitto 2.0 closes without a DISCONNECT
+(0x8E) then, and both clients would take the session from each other for ever. The first to notice is the older one."""
 BACKOFF_MIN_S = 0.2
 BACKOFF_MAX_S = 5.0
 RECEIPTS_QUEUED_MAX = 2_000

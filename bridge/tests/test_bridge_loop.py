@@ -1,0 +1,364 @@
+"""The loop between a gateway and a Kafka that the test plays."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from smartcity.bridge import settings as limits
+from smartcity.bridge.ledger import Ack, Ledger
+from smartcity.bridge.loop import Loop
+from smartcity.bridge.metrics import Metrics
+from smartcity.bridge.outbound import Outbound
+
+TIMED_OUT = KafkaError(KafkaError._MSG_TIMED_OUT)
+FATAL = KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "gap", True)
+TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+
+
+class Gateway:
+    """The MQTT side."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.queue: deque[Any] = deque()
+        self.connections = 0
+        self.epoch = 0
+        self.acked: list[int] = []
+        self.published: list[tuple[str, bytes]] = []
+        self.connected = False
+        self.reading: list[bool] = []
+        self._ledger = ledger
+
+    def connect(self) -> None:
+        self._new_epoch()
+        self.connections += 1
+        self.connected = True
+
+    def _new_epoch(self) -> None:
+        self.epoch += 1
+        self._ledger.begin(self.epoch)
+
+    def turn(self, timeout_s: float, *, reading: bool) -> None:
+        self.reading.append(reading)
+
+    def ack(self, ack: Ack) -> bool:
+        if ack.epoch == self.epoch:
+            self.acked.append(ack.packet_id)
+        return ack.epoch == self.epoch
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        if self.connected:
+            self.published.append((topic, payload))
+        return self.connected
+
+    def disconnect(self) -> None:
+        if self.connected:
+            self.connected = False
+            self._new_epoch()
+
+    def wants_write(self) -> bool:
+        return False
+
+
+class Kafka:
+    """The producer's side: records wait until the test reports them."""
+
+    def __init__(self, on_error: Callable[[KafkaError], None]) -> None:
+        self.waiting: list[Callable[[Any, Any], None]] = []
+        self.topics: list[str] = []
+        self.room = 1_000_000
+
+    def produce(self, topic: str, value: bytes, key: Any, *, headers: Any, on_delivery: Any) -> None:
+        if self.room == 0:
+            raise BufferError
+        self.room -= 1
+        self.topics.append(topic)
+        self.waiting.append(on_delivery)
+
+    def poll(self, timeout: float) -> int:
+        return 0
+
+    def purge(self) -> None: ...
+
+    def list_topics(self, *, timeout: float) -> Any: ...
+
+
+class Rig:
+    def __init__(self, samples: Any) -> None:
+        self.samples = samples
+        self.now = 0.0
+        self.sequence = 0
+        self.metrics = Metrics()
+        self.kafkas: list[Kafka] = []
+        ledger = Ledger()
+        self.gateway = Gateway(ledger)
+        self.outbound = Outbound(self._make_kafka, clock=lambda: self.now)
+        self.loop = Loop(
+            source=self.gateway,
+            outbound=self.outbound,
+            ledger=ledger,
+            metrics=self.metrics,
+            receipt_interval_s=0.2,
+            clock=lambda: self.now,
+        )
+        self.gateway.connect()
+
+    def _make_kafka(self, on_error: Callable[[KafkaError], None]) -> Kafka:
+        self.kafkas.append(Kafka(on_error))
+        return self.kafkas[-1]
+
+    @property
+    def kafka(self) -> Kafka:
+        return self.kafkas[-1]
+
+    def arrive(self, name: str = "gps", **changes: Any) -> None:
+        self.sequence += 1
+        values = {"properties": self.samples.properties(name, sequence=self.sequence), "packet_id": self.sequence}
+        self.gateway.queue.append(self.samples.message(name, **(values | {"epoch": self.gateway.epoch} | changes)))
+
+    def turn(self, seconds: float = 0.0) -> None:
+        self.now += seconds
+        self.loop.turn()
+
+    def scrape(self) -> dict[tuple[str, str], float]:
+        """Value by metric and stream, the reasons summed up."""
+        values: dict[tuple[str, str], float] = {}
+        for family in text_string_to_metric_families(generate_latest(self.metrics.registry).decode()):
+            for sample in family.samples:
+                key = (sample.name.removeprefix("smartcity_bridge_"), sample.labels.get("stream", ""))
+                values[key] = values.get(key, 0) + sample.value
+        return values
+
+    def assert_conserved(self) -> None:
+        now = self.scrape()
+        streams = {stream for name, stream in now if name == "received_total"}
+        for stream in streams:
+            parts = [
+                now.get((name, stream), 0)
+                for name in ("delivered_total", "dead_lettered_total", "ignored_total", "in_flight")
+            ]
+            assert now["received_total", stream] == sum(parts), (stream, parts)
+
+
+@pytest.fixture
+def rig(samples: Any) -> Rig:
+    return Rig(samples)
+
+
+def test_a_puback_waits_for_kafka_and_for_those_before(rig: Rig) -> None:
+    for _ in range(3):
+        rig.arrive()
+    rig.turn()
+    assert rig.gateway.acked == []
+    rig.kafka.waiting[1](None, None)
+    rig.turn()
+    assert rig.gateway.acked == []
+    rig.kafka.waiting[0](None, None)
+    rig.turn()
+    assert rig.gateway.acked == [1, 2]
+
+
+def test_ignored_messages_are_acknowledged_at_once_but_in_order(rig: Rig) -> None:
+    rig.arrive(topic="devices/dev-1/status")
+    rig.arrive()
+    rig.arrive(retain=True)
+    rig.turn()
+    assert rig.gateway.acked == [1]
+    rig.kafka.waiting[0](None, None)
+    rig.turn(1)
+    assert rig.gateway.acked == [1, 2, 3]
+    assert rig.loop.counts.ignored == {"status": 1, "gps": 1}
+
+
+def test_qos_0_is_produced_and_not_acknowledged(rig: Rig) -> None:
+    rig.arrive(qos=0, packet_id=0)
+    rig.turn()
+    rig.kafka.waiting[0](None, None)
+    rig.turn(1)
+    assert (rig.gateway.acked, rig.loop.counts.delivered["gps"]) == ([], 1)
+
+
+def test_a_late_confirmation_after_a_reconnect_acknowledges_nothing(rig: Rig) -> None:
+    """The stale acknowledgement: packet id 1 is another message now."""
+    rig.arrive(packet_id=1)
+    rig.turn()
+    rig.gateway.disconnect()
+    rig.gateway.connect()
+    rig.arrive(packet_id=1)
+    rig.turn()
+    rig.kafka.waiting[0](None, None)
+    rig.turn()
+    assert (rig.gateway.acked, rig.loop.counts.acknowledgements_void) == ([], 1)
+    rig.kafka.waiting[1](None, None)
+    rig.turn(1)
+    assert rig.gateway.acked == [1]
+
+
+def test_receipts_are_gathered_and_cover_dead_letters(rig: Rig) -> None:
+    rig.arrive()
+    rig.turn(1)
+    rig.kafka.waiting[0](None, None)
+    rig.turn(1)
+    first = json.dumps({rig.samples.boot: [[1, 1]]}, separators=(",", ":")).encode()
+    assert rig.gateway.published == [("receipts/dev-1", first)]
+    rig.arrive(payload=b"junk")
+    rig.arrive()
+    rig.arrive(properties=())
+    rig.turn(0.05)
+    for report in rig.kafka.waiting[1:]:
+        report(None, None)
+    rig.turn(0.05)
+    assert len(rig.gateway.published) == 1
+    rig.turn(0.15)
+    assert json.loads(rig.gateway.published[1][1]) == {rig.samples.boot: [[2, 3]]}
+
+
+def test_no_receipt_before_kafka(rig: Rig) -> None:
+    rig.arrive()
+    rig.turn(1)
+    rig.kafka.waiting[0](TIMED_OUT, None)
+    rig.turn(1)
+    assert rig.gateway.published == []
+
+
+def test_a_receipt_that_cannot_be_sent_is_forgotten(rig: Rig) -> None:
+    rig.arrive()
+    rig.turn()
+    rig.gateway.disconnect()
+    rig.kafka.waiting[0](None, None)
+    rig.turn(1)
+    rig.gateway.connect()
+    rig.turn(1)
+    assert (rig.gateway.published, rig.loop.counts.receipts_dropped) == ([], 1)
+
+
+def test_what_kafka_refuses_becomes_a_dead_letter_and_is_acknowledged_then(rig: Rig) -> None:
+    rig.arrive()
+    for _ in range(limits.REFUSALS_MAX):
+        rig.turn(limits.RETRY_MAX_S)
+        rig.kafka.waiting[-1](TOO_LARGE, None)
+    rig.turn(limits.RETRY_MAX_S)
+    assert rig.kafka.topics[-1] == "dead_letters"
+    assert rig.gateway.acked == []
+    rig.kafka.waiting[-1](None, None)
+    rig.turn(1)
+    assert rig.gateway.acked == [1]
+    assert rig.loop.counts.dead_lettered == {("gps", "too_large"): 1}
+    rig.assert_conserved()
+
+
+def test_a_fatal_error_disconnects_without_acknowledging_and_loses_nothing(rig: Rig) -> None:
+    rig.arrive()
+    rig.turn()
+    rig.kafka.waiting[0](FATAL, None)
+    rig.turn()
+    assert (len(rig.kafkas), rig.gateway.connected, rig.gateway.acked) == (2, False, [])
+    rig.kafka.waiting[0](None, None)
+    rig.turn(1)
+    assert (rig.gateway.acked, rig.loop.counts.delivered["gps"]) == ([], 1)
+    rig.gateway.connect()
+    rig.arrive()
+    rig.turn()
+    rig.kafka.waiting[1](None, None)
+    rig.turn(1)
+    assert rig.gateway.acked == [2]
+
+
+def test_a_full_producer_stops_the_reading(rig: Rig) -> None:
+    rig.kafka.room = 1
+    for _ in range(4):
+        rig.arrive()
+    rig.turn()
+    rig.turn()
+    assert rig.gateway.reading == [True, False]
+    assert (len(rig.gateway.queue), rig.loop.counts.received["gps"]) == (2, 2)
+    rig.kafka.room = 10
+    rig.turn()
+    rig.turn()
+    assert rig.gateway.reading[-1] is True
+    assert len(rig.kafka.topics) == 4
+
+
+def test_at_the_end_it_waits_for_kafka_and_leaves(rig: Rig) -> None:
+    rig.arrive()
+    turns = 0
+
+    def stopping() -> bool:
+        nonlocal turns
+        turns += 1
+        return turns > 1
+
+    original = rig.gateway.turn
+
+    def turn(timeout_s: float, *, reading: bool) -> None:
+        original(timeout_s, reading=reading)
+        if not reading:
+            rig.kafka.waiting[0](None, None)
+
+    rig.gateway.turn = turn  # type: ignore[method-assign]
+    rig.loop.run(stopping)
+    assert (rig.gateway.acked, rig.gateway.connected, len(rig.gateway.published)) == ([1], False, 1)
+    rig.assert_conserved()
+
+
+def test_at_the_end_it_does_not_wait_for_ever(rig: Rig) -> None:
+    rig.arrive()
+    rig.turn()
+
+    def turn(timeout_s: float, *, reading: bool) -> None:
+        rig.now += 1.0
+
+    rig.gateway.turn = turn  # type: ignore[method-assign]
+    rig.loop.run(lambda: True)
+    assert limits.DRAIN_TIMEOUT_S <= rig.now <= limits.DRAIN_TIMEOUT_S + 2
+    assert (rig.gateway.acked, rig.gateway.connected) == ([], False)
+
+
+STEP = st.sampled_from(
+    ["good", "bad", "status", "unknown", "qos0", "confirm", "confirm", "fail", "fatal", "reconnect", "full", "room"]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(STEP, max_size=60), st.randoms(use_true_random=False))
+def test_everything_received_is_somewhere_at_all_times(samples: Any, steps: list[str], random: Any) -> None:
+    rig = Rig(samples)
+    arrivals: dict[str, Callable[[], None]] = {
+        "good": rig.arrive,
+        "bad": lambda: rig.arrive(payload=b"junk"),
+        "status": lambda: rig.arrive(topic="devices/dev-1/status"),
+        "unknown": lambda: rig.arrive(topic="devices/dev-1/colour"),
+        "qos0": lambda: rig.arrive(qos=0, packet_id=0),
+    }
+    for step in steps:
+        if step in arrivals:
+            arrivals[step]()
+        elif step in ("confirm", "fail", "fatal"):
+            error = {"confirm": None, "fail": TIMED_OUT, "fatal": FATAL}[step]
+            if rig.kafka.waiting:
+                rig.kafka.waiting.pop(random.randrange(len(rig.kafka.waiting)))(error, None)
+        elif step == "reconnect":
+            rig.gateway.disconnect()
+            rig.gateway.connect()
+        else:
+            rig.kafka.room = 0 if step == "full" else 100
+        rig.turn(1.0)
+        rig.assert_conserved()
+    rig.kafka.room = 10_000
+    for _ in range(20):
+        for report in rig.kafka.waiting:
+            report(None, None)
+        rig.kafka.waiting.clear()
+        rig.turn(limits.RETRY_MAX_S)
+    rig.assert_conserved()
+    assert len(rig.outbound) == 0
+    assert sum(rig.loop.counts.received.values()) == rig.sequence
