@@ -58,4 +58,4 @@ def fetch_counts(bridge: str) -> Counts:
             text = answer.read(METRICS_BYTES_MAX).decode("utf-8", "replace")
             return read_counts(text)
     except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
-        return Counts(trouble=f"the bridge at {bridge} does not answer: {error}")
+        return Counts(trouble=f"the bridge at {bridge} does not answer: {getattr(error, 'reason', error)}")

@@ -3,6 +3,7 @@
 
 const SILENT_S = 30; // A vehicle not heard of for this long is drawn pale.
 const MARGIN_PX = 34;
+const LABEL_OFFSETS_PX = [-6, 16, -22, 32, -38, 48];
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -72,7 +73,8 @@ class RouteMap {
     for (const station of Object.values(city.weather)) this.drawSquare(pen, station, "station", Math.PI / 4);
     for (const incident of Object.values(city.incidents)) this.drawIncident(pen, incident);
     const vehicles = Object.entries(city.vehicles).filter(([, vehicle]) => this.holds(vehicle));
-    for (const [name, vehicle] of vehicles) this.drawVehicle(pen, name, vehicle, city.now);
+    for (const [, vehicle] of vehicles) this.drawVehicle(pen, vehicle, city.now);
+    this.drawLabels(pen, vehicles);
     this.empty.hidden = vehicles.length > 0;
     this.canvas.setAttribute("aria-label", `${this.route.name}: ${vehicles.length} vehicles`);
   }
@@ -109,7 +111,7 @@ class RouteMap {
     pen.stroke();
   }
 
-  drawVehicle(pen, name, vehicle, now) {
+  drawVehicle(pen, vehicle, now) {
     const [x, y] = this.place(vehicle.latitude, vehicle.longitude);
     pen.save();
     pen.globalAlpha = now - vehicle.seen > SILENT_S ? 0.4 : 1;
@@ -132,19 +134,27 @@ class RouteMap {
     pen.fill();
     pen.stroke();
     pen.restore();
-    const speed = Number.isFinite(vehicle.speed) ? ` ${vehicle.speed.toFixed(0)} km/h` : "";
-    this.write(pen, `${name}${speed}`, x);
     pen.restore();
   }
 
-  // The label stands right of the vehicle, or left of it where the card ends.
-  write(pen, text, x) {
+  // Labels stand right of their vehicle, or left of it where the card ends, and give way to each other up and down.
+  drawLabels(pen, vehicles) {
     pen.font = "600 12px system-ui, 'DejaVu Sans', sans-serif";
-    const isLeft = x + 14 + pen.measureText(text).width > this.width - 4;
-    pen.textAlign = isLeft ? "right" : "left";
-    pen.lineWidth = 3;
-    pen.strokeText(text, isLeft ? -12 : 12, -6);
+    pen.strokeStyle = colour("card");
     pen.fillStyle = colour("ink");
-    pen.fillText(text, isLeft ? -12 : 12, -6);
+    pen.lineWidth = 3;
+    const taken = [];
+    for (const [name, vehicle] of vehicles) {
+      const [x, y] = this.place(vehicle.latitude, vehicle.longitude);
+      const speed = Number.isFinite(vehicle.speed) ? ` ${vehicle.speed.toFixed(0)} km/h` : "";
+      const width = pen.measureText(name + speed).width;
+      const left = x + 14 + width > this.width - 4 ? x - 12 - width : x + 12;
+      const isFree = (top) => taken.every(([l, t, w]) => Math.abs(t - top) >= 15 || left > l + w || l > left + width);
+      const offset = LABEL_OFFSETS_PX.find((candidate) => isFree(y + candidate));
+      if (offset === undefined) continue; // In a crowd some stay without a label.
+      taken.push([left, y + offset, width]);
+      pen.strokeText(name + speed, left, y + offset);
+      pen.fillText(name + speed, left, y + offset);
+    }
   }
 }
