@@ -1,0 +1,50 @@
+"""What can go wrong at AWS. Every message names the thing, the value, and the remedy.
+
+AwsError
+├── CredentialsError       none found, refused, or expired
+├── EndpointError          an endpoint cannot be reached                                (transient)
+├── ServiceError           AWS refused a call for another reason: its code and message
+├── ConflictError          something of that name is there and is not ours, or differs
+└── QueryError
+    ├── WorkgroupError     the Athena workgroup is missing
+    ├── QueryFailedError   the query ended FAILED or CANCELLED, with Athena's reason
+    └── QueryTimeoutError  it did not end in time, and was stopped
+"""
+
+from __future__ import annotations
+
+
+class AwsError(Exception):
+    """Root of this component's errors."""
+
+
+class CredentialsError(AwsError):
+    """No credentials, or AWS does not accept them."""
+
+
+class EndpointError(AwsError):
+    """An endpoint cannot be reached."""
+
+
+class ServiceError(AwsError):
+    """AWS refused a call."""
+
+
+class ConflictError(AwsError):
+    """What should be created exists otherwise."""
+
+
+class QueryError(AwsError):
+    """A query gave no answer."""
+
+
+class WorkgroupError(QueryError):
+    """The Athena workgroup is missing."""
+
+
+class QueryFailedError(QueryError):
+    """Athena ended the query; the message is its reason."""
+
+
+class QueryTimeoutError(QueryError):
+    """The query was stopped because it took too long."""

@@ -1,0 +1,98 @@
+"""`smartcity-aws`: prepare AWS (or the local endpoint) for the lake, and query it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+
+from .errors import AwsError
+from .identity import whoami
+from .prepare import prepare
+from .query import run_query
+from .saved import saved_names, saved_query
+from .settings import Settings, from_environment
+from .table import as_csv, as_json, as_table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry of `smartcity-aws`. Returns 0, or 1 after a message on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        output: str = options.run(options, _settings(options))
+    except AwsError as error:
+        print(f"smartcity-aws: {error}", file=sys.stderr)
+        return 1
+    print(output)
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    given = {
+        name: getattr(options, name)
+        for name in ("region", "bucket", "database", "workgroup")
+        if getattr(options, name, None)
+    }
+    return dataclasses.replace(from_environment(), **given)
+
+
+def _prepare(_: argparse.Namespace, settings: Settings) -> str:
+    return "\n".join(prepare(settings))
+
+
+def _whoami(_: argparse.Namespace, settings: Settings) -> str:
+    identity = whoami(settings)
+    return f"{identity.arn} in account {identity.account}, says {identity.endpoint}"
+
+
+def _query(options: argparse.Namespace, settings: Settings) -> str:
+    result = run_query(saved_query(options.saved) if options.saved else options.sql, settings)
+    if options.json:
+        return as_json(result)
+    return as_csv(result) if options.csv else as_table(result)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--region", help="AWS region (AWS_REGION)")
+    common.add_argument("--bucket", help="the lake's bucket (SMARTCITY_BUCKET, default smartcity-lake)")
+    common.add_argument("--database", help="the Glue database (SMARTCITY_DATABASE, default smartcity)")
+    common.add_argument("--workgroup", help="the Athena workgroup (SMARTCITY_WORKGROUP, default smartcity)")
+    parser = argparse.ArgumentParser(
+        prog="smartcity-aws",
+        description="Glue, Athena and S3 of the lake, on AWS or on the local endpoint (AWS_ENDPOINT_URL).",
+        epilog='example: smartcity-aws query "SELECT route, count(*) FROM gps GROUP BY route"',
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "prepare",
+        parents=[common],
+        help="create bucket, Glue database and Athena workgroup where missing",
+        epilog="example: smartcity-aws prepare --bucket my-smartcity-lake --region ca-central-1",
+    )
+    command.set_defaults(run=_prepare)
+    command = commands.add_parser(
+        "whoami",
+        parents=[common],
+        help="say whose credentials are in use",
+        epilog="example: AWS_PROFILE=city smartcity-aws whoami",
+    )
+    command.set_defaults(run=_whoami)
+    command = commands.add_parser(
+        "query",
+        parents=[common],
+        help="run SQL through Athena",
+        epilog="example: smartcity-aws query --saved mean_speed_per_10_km --json",
+    )
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument("sql", nargs="?", metavar="SQL", help='for example "SELECT count(*) FROM gps"')
+    what.add_argument("--saved", metavar="NAME", help=f"a saved query: {', '.join(saved_names())}")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    command.set_defaults(run=_query)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

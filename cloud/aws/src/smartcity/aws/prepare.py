@@ -1,0 +1,131 @@
+"""Create what the lake needs before its first commit: bucket, Glue database, Athena workgroup. Repeatable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.exceptions
+
+from .clients import client, error_code, explained
+from .errors import ConflictError
+from .settings import Settings
+
+_UNSUPPORTED = ("NotImplemented", "MethodNotAllowed", "UnknownOperationException")
+
+
+def prepare(settings: Settings, *, s3: Any = None, glue: Any = None, athena: Any = None) -> list[str]:
+    """Create what is missing; returns a line for each thing, saying whether it was created or there.
+
+    Raises:
+        ConflictError: the bucket belongs to someone else, or the workgroup writes elsewhere.
+        CredentialsError, EndpointError, ServiceError: see `errors.py`.
+    """
+    with explained():
+        return [
+            *_bucket(s3 or client("s3", settings), settings.bucket),
+            _database(glue or client("glue", settings), settings),
+            _workgroup(athena or client("athena", settings), settings),
+        ]
+
+
+def _bucket(s3: Any, name: str) -> list[str]:
+    lines = [_create_bucket(s3, name)]
+    protections = (
+        ("public access blocked", _block_public_access),
+        ("encrypted at rest (SSE-S3)", _encrypt),
+    )
+    for what, protect in protections:
+        try:
+            protect(s3, name)
+            lines.append(f"bucket {name}: {what}")
+        except botocore.exceptions.ClientError as error:
+            if error_code(error) not in _UNSUPPORTED:
+                raise
+            lines.append(f"bucket {name}: not {what}: this endpoint does not serve {error.operation_name}")
+    return lines
+
+
+def _create_bucket(s3: Any, name: str) -> str:
+    try:
+        s3.head_bucket(Bucket=name)
+        return f"bucket {name}: there"
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) == "403":
+            raise ConflictError(
+                f"the bucket {name} belongs to another account, or these credentials may not see it: "
+                "choose another name with SMARTCITY_BUCKET"
+            ) from None
+        if error_code(error) not in ("404", "NoSuchBucket", "NotFound"):
+            raise
+    region = s3.meta.region_name
+    # us-east-1 is the one region that must not be named.
+    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    try:
+        s3.create_bucket(Bucket=name, **place)
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) == "BucketAlreadyOwnedByYou":
+            return f"bucket {name}: there"
+        if error_code(error) == "BucketAlreadyExists":
+            raise ConflictError(
+                f"the bucket name {name} is taken by another account: choose another with SMARTCITY_BUCKET"
+            ) from None
+        raise
+    return f"bucket {name}: created"
+
+
+def _block_public_access(s3: Any, name: str) -> None:
+    s3.put_public_access_block(
+        Bucket=name,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
+
+
+def _encrypt(s3: Any, name: str) -> None:
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+
+
+def _database(glue: Any, settings: Settings) -> str:
+    try:
+        glue.create_database(
+            DatabaseInput={
+                "Name": settings.database,
+                "Description": "The lake of the smart city: Iceberg tables of the streams, and their dead letters",
+                "LocationUri": f"{settings.warehouse}/{settings.database}.db",
+            }
+        )
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) != "AlreadyExistsException":
+            raise
+        return f"Glue database {settings.database}: there"
+    return f"Glue database {settings.database}: created"
+
+
+def _workgroup(athena: Any, settings: Settings) -> str:
+    name = settings.workgroup
+    try:
+        group = athena.get_work_group(WorkGroup=name)["WorkGroup"]
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) != "InvalidRequestException":
+            raise
+        athena.create_work_group(
+            Name=name,
+            Description="Queries over the lake of the smart city",
+            Configuration={
+                "ResultConfiguration": {"OutputLocation": settings.results},
+                "EnforceWorkGroupConfiguration": True,
+            },
+        )
+        return f"Athena workgroup {name}: created, results in {settings.results}"
+    results = group.get("Configuration", {}).get("ResultConfiguration", {}).get("OutputLocation", "")
+    if results.rstrip("/") != settings.results.rstrip("/"):
+        raise ConflictError(
+            f"the Athena workgroup {name} writes to {results or 'nowhere'}, not to {settings.results}: "
+            "choose another workgroup with SMARTCITY_WORKGROUP, or change its result location"
+        )
+    return f"Athena workgroup {name}: there"
