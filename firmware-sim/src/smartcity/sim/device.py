@@ -33,6 +33,8 @@ REFUSED_PUBACK = "puback"
 REFUSED_CONNECTION = "connection_closed"
 _PUBACK_FAILURE = 0x80  # MQTT 5.0, section 3.4.2.1: reason codes from here on are failures.
 
+_ENVELOPE_BYTES_MAX = 1024  # Header, topic and attributes: all of bounded length, about 300 bytes.
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowSettings:
@@ -233,7 +235,7 @@ class Device:
 
     def _send(self, slot: _Slot, now: float, actions: list[Action]) -> None:
         reading = slot.reading
-        if self._packet_bytes_max is not None:
+        if self._packet_bytes_max is not None and _packet_bytes_bound(reading) > self._packet_bytes_max:
             # The time of sending has a fixed width, so that any time gives the size.
             size = packet_bytes(reading_message(reading, reading.time))
             if size > self._packet_bytes_max:
@@ -279,3 +281,8 @@ class Device:
     def _reset_backoff(self) -> None:
         self._progressed = True
         self._backoff_s = self._wait_s = self._settings.confirm_timeout_s
+
+
+def _packet_bytes_bound(reading: Reading) -> int:
+    """No packet of this reading is larger: spares the exact size, which needs the whole envelope, almost always."""
+    return len(reading.payload) + 4 * len(reading.metadata or "") + _ENVELOPE_BYTES_MAX
