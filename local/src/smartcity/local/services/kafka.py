@@ -8,7 +8,8 @@ import uuid
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from smartcity.contracts.limits import DEAD_LETTER_RECORD_BYTES_MAX
 from smartcity.contracts.topics import KAFKA_TOPICS
