@@ -64,9 +64,10 @@ def test_python_obd_reads_the_same_values(codes: tuple[str, ...]) -> None:
 
 
 @given(
-    load_percent=st.floats(0, 100), coolant_c=st.floats(-40, 215), rpm=st.floats(0, 16_383), speed_kmh=st.floats(0, 255),
-    intake_c=st.floats(-40, 215), maf_g_s=st.floats(0, 655), throttle_percent=st.floats(0, 100),
-    run_time_s=st.integers(0, 65_535), fuel_percent=st.floats(0, 100), trouble_codes=st.just(()),
+    load_percent=st.floats(0, 100), coolant_c=st.floats(-40, 215), rpm=st.floats(0, 16_383),
+    speed_kmh=st.floats(0, 255), intake_c=st.floats(-40, 215), maf_g_s=st.floats(0, 655),
+    throttle_percent=st.floats(0, 100), run_time_s=st.integers(0, 65_535), fuel_percent=st.floats(0, 100),
+    trouble_codes=st.just(()),
 )  # fmt: skip
 def test_python_obd_reads_the_same_values_over_the_whole_range(**values: object) -> None:
     assert_agrees(Engine(**values))  # type: ignore[arg-type]

@@ -16,10 +16,11 @@ from smartcity.sim.world.city import City, CitySettings
 
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+SMALL = {"frame_width": 240, "frame_height": 136}
 
 
 def settings(**changes: object) -> CitySettings:
-    values: dict[str, object] = {"seed": 5, "start": START, "routes": ROUTE_NAMES, "vehicles": 2, **changes}
+    values: dict[str, object] = {"seed": 5, "start": START, "routes": ROUTE_NAMES, "vehicles": 2, **SMALL, **changes}
     return CitySettings(**values)  # type: ignore[arg-type]
 
 

@@ -119,7 +119,7 @@ def test_distance_from_obd_speed_is_that_of_the_gps_track(drive: Drive) -> None:
     obd_km = sum(speeds) / 3600
     points = [(found["RMC"].latitude, found["RMC"].longitude) for found in drive.sentences]
     gps_km = sum(routes.distance_km(*a, *b) for a, b in itertools.pairwise(points))
-    assert obd_km == pytest.approx(gps_km, rel=0.02)
+    assert obd_km == pytest.approx(gps_km, rel=0.003), "2 % is asked; a rounding that is biased would show at 0.3 %"
     assert gps_km == pytest.approx(drive.route.length_km, rel=0.02)
 
 

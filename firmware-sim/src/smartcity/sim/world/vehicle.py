@@ -19,7 +19,7 @@ _WEATHER_REFRESH_S = 60
 _CYCLE_S, _RED_S = 80, 34
 _FAULTS = (("P0301",), ("P0171",), ("P0301", "P0300"), ("P0420",))
 _ELECTRIC_FAULTS = (("P0A80",), ("P0AA6",))
-_FAULT_SHARE = 0.12
+_FAULT_SHARE = 0.08
 
 
 class Vehicle:
@@ -61,7 +61,7 @@ class Vehicle:
         self.arrived = False
         self.distance = self.speed = self.acceleration = 0.0
         self.piece = self.place = self._light = 0
-        self._driver = min(max(rng.gauss(1.03, 0.04), 0.92), 1.12)
+        self._driver = min(max(rng.gauss(1.05, 0.04), 0.94), 1.13)
         self._flow_at = self._weather_at = self._held_until = 0
         self._factor = 1.0
         self.trouble_codes: tuple[str, ...] = ()
@@ -148,6 +148,6 @@ def stand_by(incidents: Incidents) -> Callable[[int, float], int]:
 
     def report(seconds: int, distance_m: float) -> int:
         incident = incidents.break_down(seconds + 20, distance_m)
-        return incident.responding + 90
+        return incident.responding + 60
 
     return report
