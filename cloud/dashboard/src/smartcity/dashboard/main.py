@@ -30,6 +30,8 @@ TICK_S = 0.1
 BATCH_MESSAGES_MAX = 2_000
 """Messages applied before pages get their turn."""
 
+_EXAMPLE = "example: smartcity-dashboard run --mqtt 127.0.0.1:1883 --bridge http://127.0.0.1:8081"
+
 _log = logging.getLogger(__name__)
 
 
@@ -125,13 +127,15 @@ async def run(settings: Settings, listener: socket.socket) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="smartcity-dashboard", description="The live city in a browser, for this machine only."
+        prog="smartcity-dashboard",
+        description="The live city in a browser, for this machine only.",
+        epilog=_EXAMPLE,
     )
     commands = parser.add_subparsers(required=True, metavar="run")
     run_parser = commands.add_parser(
         "run",
         help="serve the page until stopped",
-        epilog="example: smartcity-dashboard run --mqtt 127.0.0.1:1883 --bridge http://127.0.0.1:8081",
+        epilog=_EXAMPLE,
     )
     flags = (
         ("mqtt", "SMARTCITY_MQTT", "127.0.0.1:1883", "HOST:PORT", "the gateway"),
