@@ -147,9 +147,7 @@ def _aws(identity: Callable[[], str]) -> Check:
         return _ok("aws", identity())
     except Exception as error:
         # botocore raises a wide tree; whatever it is, the credentials do not work.
-        remedy = (
-            "set AWS_PROFILE (aws configure sso; aws sso login), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
+        remedy = "set AWS_PROFILE (aws configure sso; aws sso login), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         return _fail("aws", f"no answer with these credentials: {error}", remedy)
 
 
