@@ -1,0 +1,1 @@
+"""Kafka to Iceberg on S3: one Spark Structured Streaming query, each reading exactly once."""

@@ -1,0 +1,135 @@
+"""The driver: one process with one Spark session and one query. Its supervisor restarts it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from pyspark.errors import PySparkException
+
+from .errors import EXIT_OK, LakeError, TerminalError, TransientError
+from .frames import s3_client
+from .jars import require_jars
+from .progress import Progress, serve
+from .query import LakeQuery
+from .session import start_session
+from .settings import Settings, Storage
+from .tables import ensure_tables
+
+_log = logging.getLogger(__name__)
+
+_POLL_S = 1
+
+_REFUSED_CREDENTIALS = {
+    "403", "AccessDenied", "AccessDeniedException", "InvalidAccessKeyId", "SignatureDoesNotMatch",
+    "UnrecognizedClientException", "ExpiredToken", "InvalidClientTokenId",
+}  # fmt: skip
+
+_DATA_LOSS_SIGNS = ("failOnDataLoss", "Some data may have been lost", "KAFKA_DATA_LOSS", "OffsetOutOfRange")
+
+
+def drive(settings: Settings, *, supervised: bool) -> int:
+    """Run the query until it ends, fails, or SIGTERM or SIGINT asks it to end after the running batch.
+
+    Raises:
+        TerminalError: a restart cannot mend it.
+        TransientError: a restart may.
+    """
+    if supervised:
+        die_with_supervisor()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    require_jars(settings.jars)
+    check_bucket(settings.storage)
+    progress = Progress()
+    if settings.http is not None:
+        try:
+            serve(progress, settings.http)
+        except OSError as error:
+            host, port = settings.http
+            raise TerminalError(f"--http {host}:{port}: {error.strerror}. Choose another port.") from error
+    lake: LakeQuery | None = None
+    try:
+        spark = start_session(settings)
+        # Spark takes SIGINT for itself when its context starts.
+        signal.signal(signal.SIGINT, lambda *_: stopping.set())
+        ensure_tables(spark)
+        lake = LakeQuery(spark, settings, progress)
+        _log.info("query %s runs, batches every %g s", lake.query.id, settings.trigger_s)
+        while not stopping.is_set() and not lake.query.awaitTermination(_POLL_S):
+            pass
+        if lake.query.isActive:
+            _log.info("stopping after the running batch")
+            lake.stop_between_batches()
+        spark.stop()
+    except (PySparkException, BotoCoreError, ClientError, OSError) as error:
+        cause = lake.failure if lake is not None and lake.failure is not None else error
+        raise classify(cause, error) from error
+    return EXIT_OK
+
+
+def check_bucket(storage: Storage) -> None:
+    """The bucket can be reached with the credentials at hand.
+
+    Raises:
+        TerminalError: no credentials, refused ones, or no such bucket.
+        TransientError: the endpoint does not answer.
+    """
+    where = storage.s3_endpoint or "AWS"
+    try:
+        s3_client(storage).head_bucket(Bucket=storage.bucket)
+    except NoCredentialsError as error:
+        raise TerminalError("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from error
+    except ClientError as error:
+        code = str(error.response["Error"]["Code"])
+        if code in _REFUSED_CREDENTIALS:
+            raise TerminalError(f"{where} refuses these credentials for bucket {storage.bucket} ({code})") from error
+        if code in ("404", "NoSuchBucket"):
+            raise TerminalError(
+                f"no bucket {storage.bucket} at {where}: make it with `smartcity-aws prepare`, or name another with --bucket"
+            ) from error
+        raise TransientError(f"{where} answered {code} for bucket {storage.bucket}") from error
+    except BotoCoreError as error:
+        raise TransientError(f"{where} does not answer: {error}") from error
+
+
+def classify(cause: BaseException, error: BaseException) -> LakeError:
+    """Whether a restart can mend a failure."""
+    if isinstance(cause, LakeError):
+        return cause
+    text = f"{cause}\n{error}"
+    if any(sign in text for sign in _DATA_LOSS_SIGNS):
+        return TerminalError(
+            "Kafka no longer has records that the checkpoint expects: topics were deleted, or retention has passed. "
+            "Start over with `smartcity down --wipe`, which removes topics, checkpoint and tables together. "
+            f"Spark says: {_first_line(cause)}"
+        )
+    code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""
+    if code in _REFUSED_CREDENTIALS or "Status Code: 403" in text:
+        return TerminalError(f"AWS refuses these credentials: {_first_line(cause)}")
+    return TransientError(_first_line(cause))
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0][:500] if lines else type(error).__name__
+
+
+def die_with_supervisor() -> None:
+    """End at once, with the JVM, when the supervisor is gone: it holds the other end of our standard input.
+
+    The driver leads a process group of its own, which the JVM belongs to.
+    """
+
+    def watch(stream: Any) -> None:
+        while stream.read(1):
+            pass
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, args=(sys.stdin.buffer,), name="supervisor", daemon=True).start()

@@ -1,0 +1,141 @@
+"""`smartcity-lake`: run the streaming query, or describe what it has stored."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .describe import Description, describe
+from .errors import EXIT_OK, EXIT_TERMINAL, EXIT_TRANSIENT, LakeError, TerminalError
+from .settings import DEFAULT_BUCKET, Settings, read_storage
+
+_EXAMPLE = """example:
+  smartcity-lake run --kafka localhost:9092 --bucket smartcity-lake --jars var/jars/spark
+  smartcity-lake describe --bucket smartcity-lake
+
+AWS's own variables say where AWS is: AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID …"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 in order, 1 a failure, 2 usage, 3 a failure that no restart mends."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(given)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for noisy in ("py4j", "botocore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        if options.command == "describe":
+            return _describe(options)
+        return _run(given) if options.command == "run" else _drive(options)
+    except LakeError as error:
+        print(f"smartcity-lake: {error}", file=sys.stderr)
+        return EXIT_TERMINAL if isinstance(error, TerminalError) else EXIT_TRANSIENT
+
+
+def _run(given: Sequence[str]) -> int:
+    # Imported here, because only this command supervises and only `drive` needs Spark.
+    from .supervise import Supervisor  # noqa: PLC0415
+
+    position = list(given).index("run")
+    command = [sys.executable, "-m", __spec__.name, *given[:position], "drive", *given[position + 1 :], "--supervised"]
+    supervisor = Supervisor(command)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.stop())
+    return supervisor.run()
+
+
+def _drive(options: argparse.Namespace) -> int:
+    from .drive import drive  # noqa: PLC0415
+
+    settings = Settings(
+        kafka=options.kafka,
+        storage=read_storage(options.bucket),
+        jars=options.jars,
+        master=options.master,
+        driver_memory=options.driver_memory,
+        trigger_s=options.trigger_s,
+        offsets_per_trigger_max=options.offsets_per_trigger_max,
+        http=options.http,
+        available_now=options.available_now,
+    )
+    return drive(settings, supervised=options.supervised)
+
+
+def _describe(options: argparse.Namespace) -> int:
+    found = describe(read_storage(options.bucket))
+    if options.json:
+        print(json.dumps([dataclasses.asdict(one) for one in found], default=lambda value: value.isoformat()))
+        return EXIT_OK
+    print(f"{'table':<14} {'rows':>10} {'files':>7} {'MB':>9} {'snapshots':>9}  latest")
+    for one in found:
+        print(_line(one))
+    return EXIT_OK
+
+
+def _line(one: Description) -> str:
+    if not one.exists:
+        return f"{one.table:<14} {'missing':>10}"
+    latest = "empty" if one.snapshot_at is None else f"{one.snapshot_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{one.table:<14} {one.rows:>10} {one.files:>7} {one.bytes / 1e6:>9.2f} {one.snapshots:>9}  {latest}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="smartcity-lake",
+        description="Kafka to Iceberg on S3, each reading once.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,describe}")
+    run = commands.add_parser("run", help="run the streaming query under a supervisor until SIGTERM")
+    drive = commands.add_parser("drive")  # The child of `run`, not meant to be called by hand.
+    drive.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    for command in (run, drive):
+        _add_query_flags(command)
+    shown = commands.add_parser("describe", help="tables with rows, files, size and latest snapshot")
+    shown.add_argument("--json", action="store_true", help="as one JSON document")
+    for command in (run, drive, shown):
+        bucket = os.environ.get("SMARTCITY_BUCKET", DEFAULT_BUCKET)
+        command.add_argument("--bucket", default=bucket, help=f"the lake's bucket (default {bucket})")
+    return parser
+
+
+def _add_query_flags(command: argparse.ArgumentParser) -> None:
+    env = os.environ.get
+    var = env("SMARTCITY_VAR", "var")
+    command.add_argument("--kafka", default=env("SMARTCITY_KAFKA", "localhost:9092"), help="HOST:PORT of Kafka")
+    jars = Path(env("SMARTCITY_SPARK_JARS") or f"{var}/jars/spark")
+    command.add_argument("--jars", type=Path, default=jars, help=f"folder of Spark's jars (default {jars})")
+    command.add_argument("--master", default=env("SMARTCITY_SPARK_MASTER", "local[2]"), help="Spark master")
+    command.add_argument("--driver-memory", default="1g", help="heap of the driver's JVM (default 1g)")
+    command.add_argument("--trigger-s", type=_seconds, default=10.0, help="time between batches (default 10)")
+    command.add_argument(
+        "--offsets-per-trigger-max", type=int, default=20_000, help="most records in a batch (default 20000)"
+    )
+    command.add_argument("--http", type=_address, help="HOST:PORT for /metrics and /healthz (default none)")
+    command.add_argument("--available-now", action="store_true", help="read what Kafka has, then end")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.1 and 3600 seconds")
+    return value
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host or "127.0.0.1", int(port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The one streaming query: Kafka's topics in, `process_batch` for every micro-batch."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from smartcity.contracts.limits import DEAD_LETTER_RECORD_BYTES_MAX
+from smartcity.contracts.topics import KAFKA_TOPICS
+
+from .batch import describe_outcome, process_batch
+from .commit import BatchIdentity
+from .errors import TransientError
+from .parse import parse
+from .places import grid_table
+from .progress import Progress
+from .settings import Settings
+
+_log = logging.getLogger(__name__)
+
+START_TIMEOUT_S = 120
+
+
+class LakeQuery:
+    """A running query that can be ended between two batches.
+
+    `failure` holds what a batch raised, since Spark passes on no more than its text.
+    """
+
+    def __init__(self, spark: SparkSession, settings: Settings, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._in_batch = threading.Lock()
+        self._stopping = False
+        self._query_id: str | None = None
+        self._started = threading.Event()
+        self.failure: Exception | None = None
+        rows = parse(read_kafka(spark, settings), grid_table(spark))
+        writer = rows.writeStream.foreachBatch(self._batch).queryName("smartcity-lake")
+        writer = writer.option("checkpointLocation", settings.storage.checkpoint)
+        writer = (
+            writer.trigger(availableNow=True)
+            if settings.available_now
+            else writer.trigger(processingTime=f"{int(settings.trigger_s * 1000)} milliseconds")
+        )
+        self.query: StreamingQuery = writer.start()
+        self._query_id = str(self.query.id)
+        self._started.set()
+        progress.running = True
+
+    def _batch(self, rows: DataFrame, batch_id: int) -> None:
+        """Called by Spark. The query's id is known only after `start` returned, perhaps after the first call."""
+        try:
+            with self._in_batch:
+                if self._stopping or not self._started.wait(START_TIMEOUT_S) or self._query_id is None:
+                    raise TransientError(f"batch {batch_id} not begun: the query is stopping")
+                identity = BatchIdentity(query_id=self._query_id, batch_id=batch_id)
+                outcome = process_batch(rows, identity, self._settings.storage)
+                self._progress.completed(outcome)
+                _log.info("%s", describe_outcome(outcome))
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def stop_between_batches(self) -> None:
+        """Let the running batch finish, then end the query. A batch that Spark had begun to plan is run next time."""
+        with self._in_batch:
+            self._stopping = True
+        self.query.stop()
+
+
+def read_kafka(spark: SparkSession, settings: Settings) -> DataFrame:
+    """All topics as one stream, from the earliest record on. Lost offsets fail the query rather than pass unseen."""
+    return (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", settings.kafka)
+        .option("subscribe", ",".join(topic.name for topic in KAFKA_TOPICS))
+        .option("startingOffsets", "earliest")
+        .option("failOnDataLoss", "true")
+        .option("includeHeaders", "true")
+        .option("maxOffsetsPerTrigger", str(settings.offsets_per_trigger_max))
+        .option("kafka.max.partition.fetch.bytes", str(DEAD_LETTER_RECORD_BYTES_MAX))
+        .load()
+    )

@@ -1,0 +1,93 @@
+"""The Spark session: master, jars, the Iceberg catalog `lake` (Glue and S3), S3A for the checkpoint."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from .jars import require_jars
+from .settings import Settings, Storage
+
+CATALOG = "lake"
+
+
+def start_session(settings: Settings) -> SparkSession:
+    """A session with everything of this module configured.
+
+    Raises:
+        JarsMissingError: see `require_jars`.
+    """
+    # Workers must run the Python that runs this, or they lack boto3 and the contract.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName("smartcity-lake").master(settings.master)
+    for name, value in spark_conf(settings).items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("WARN")
+    return session
+
+
+def spark_conf(settings: Settings) -> dict[str, str]:
+    """Spark's configuration as plain pairs."""
+    local = settings.master.startswith("local")
+    return {
+        **_jars(require_jars(settings.jars), local=local),
+        **_catalog(settings.storage),
+        **_s3a(settings.storage),
+        "spark.driver.memory": settings.driver_memory,
+        # Batches are short and their code is generated: quick compilation beats good compilation, and needs room.
+        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "
+        "-XX:ReservedCodeCacheSize=256m -Xss2m",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        # A batch is small, so its cost is the number of tasks rather than the rows in them.
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.maxPlanStringLength": "1000",
+        "spark.sql.streaming.minBatchesToRetain": "20",
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        **({"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if local else {}),
+    }
+
+
+def _jars(paths: list[Path], *, local: bool) -> dict[str, str]:
+    """On one machine the class path is enough; `spark.jars` would copy all of them at every start."""
+    if local:
+        return {"spark.driver.extraClassPath": ":".join(str(path.resolve()) for path in paths)}
+    return {"spark.jars": ",".join(str(path.resolve()) for path in paths)}
+
+
+def _catalog(storage: Storage) -> dict[str, str]:
+    prefix = f"spark.sql.catalog.{CATALOG}"
+    conf = {
+        prefix: "org.apache.iceberg.spark.SparkCatalog",
+        f"{prefix}.catalog-impl": "org.apache.iceberg.aws.glue.GlueCatalog",
+        f"{prefix}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        f"{prefix}.warehouse": storage.warehouse,
+        f"{prefix}.client.region": storage.region,
+        # foreachBatch runs in a cloned session: a cached table there would hide commits of its predecessor.
+        f"{prefix}.cache-enabled": "false",
+    }
+    if storage.endpoint:
+        conf[f"{prefix}.glue.endpoint"] = storage.endpoint
+    if storage.s3_endpoint:
+        conf[f"{prefix}.s3.endpoint"] = storage.s3_endpoint
+        conf[f"{prefix}.s3.path-style-access"] = "true"
+    return conf
+
+
+def _s3a(storage: Storage) -> dict[str, str]:
+    prefix = "spark.hadoop.fs.s3a"
+    conf = {
+        f"{prefix}.endpoint.region": storage.region,
+        f"{prefix}.aws.credentials.provider": "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
+    }
+    if storage.s3_endpoint:
+        conf[f"{prefix}.endpoint"] = storage.s3_endpoint
+        conf[f"{prefix}.path.style.access"] = "true"
+        conf[f"{prefix}.connection.ssl.enabled"] = str(storage.s3_endpoint.startswith("https")).lower()
+    return conf

@@ -1,0 +1,60 @@
+"""Settings of the lake's processes: flags over the environment over defaults, read once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_BUCKET = "smartcity-lake"
+DEFAULT_REGION = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """Where the lake lies, and how AWS is reached. Credentials stay in the environment, where AWS's libraries look."""
+
+    bucket: str
+    region: str
+    endpoint: str | None = None
+    """AWS_ENDPOINT_URL: the local AWS; None means AWS itself."""
+    s3_endpoint: str | None = None
+    """AWS_ENDPOINT_URL_S3, or `endpoint`."""
+
+    @property
+    def warehouse(self) -> str:
+        return f"s3://{self.bucket}/warehouse"
+
+    @property
+    def checkpoint(self) -> str:
+        return f"s3a://{self.bucket}/checkpoints/stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that one driver needs to know."""
+
+    kafka: str
+    storage: Storage
+    jars: Path
+    master: str = "local[2]"
+    driver_memory: str = "1g"
+    trigger_s: float = 10.0
+    offsets_per_trigger_max: int = 20_000
+    """The most records in one batch: bounds memory, since a batch is cached."""
+    http: tuple[str, int] | None = None
+    """Where `/metrics` and `/healthz` are served; None for nowhere."""
+    available_now: bool = False
+    """Read what Kafka has, then end."""
+
+
+def read_storage(bucket: str, environment: Mapping[str, str] = os.environ) -> Storage:
+    """The bucket's place by AWS's own variables, which boto3, Spark and pyiceberg read too."""
+    endpoint = environment.get("AWS_ENDPOINT_URL") or None
+    return Storage(
+        bucket=bucket,
+        region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or DEFAULT_REGION,
+        endpoint=endpoint,
+        s3_endpoint=environment.get("AWS_ENDPOINT_URL_S3") or endpoint,
+    )
