@@ -89,8 +89,9 @@ make_venv() {
 setup_python() {
   if ! { [ -x .venv/bin/python ] && python_is_new_enough .venv/bin/python; }; then make_venv; fi
   # The same files and the same interpreter give the same environment: then there is nothing to do.
-  local stamp=.venv/.smartcity-setup wanted
-  wanted="$(cat constraints.txt pyproject.toml "${MEMBERS[@]/%//pyproject.toml}" | cksum) $(cd .venv && pwd -P) $(readlink -f .venv/bin/python)"
+  local stamp=.venv/.smartcity-setup wanted member files=(constraints.txt pyproject.toml) editable=()
+  for member in "${MEMBERS[@]}"; do files+=("$member/pyproject.toml"); editable+=(-e "./$member"); done
+  wanted="$(cat "${files[@]}" | cksum) $(cd .venv && pwd -P) $(.venv/bin/python --version)"
   if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return; fi
   rm -f "$stamp"
   .venv/bin/python -m pip --version >/dev/null 2>&1 || make_venv
@@ -100,8 +101,6 @@ setup_python() {
       || fail "pip could not install uv; check the network and repeat"
   fi
   say "installing the Python packages of constraints.txt"
-  local editable=() member
-  for member in "${MEMBERS[@]}"; do editable+=(-e "./$member"); done
   .venv/bin/uv pip install --python .venv/bin/python -c constraints.txt "${editable[@]}" --group dev \
     || fail "the Python packages could not be installed; check the network and repeat"
   echo "$wanted" > "$stamp"

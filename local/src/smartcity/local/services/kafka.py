@@ -53,7 +53,7 @@ def properties(place: Place) -> dict[str, str]:
         # After a kill -9 the controller waits this long before it lets the same broker in again.
         "broker.session.timeout.ms": "1000",
         "broker.heartbeat.interval.ms": "200",
-        # An acknowledged record survives a killed process in the page cache, and a power cut of at most this long not.
+        # An acknowledged record survives a killed process (page cache); a power cut can cost the last second.
         "log.flush.scheduler.interval.ms": "1000",
         "log.flush.interval.ms": "1000",
         "log.segment.bytes": str(128 * 1024 * 1024),
