@@ -49,22 +49,23 @@ DERIVED = ("route", "route_km", "payload_sha256")
 @functools.cache
 def lake_schema(stream: Stream) -> Any:
     """Schema of a stream's table in the lake."""
-    return _schema(lake_columns(stream))
+    return arrow_schema(lake_columns(stream))
 
 
 @functools.cache
 def expected_schema(stream: Stream) -> Any:
     """Schema of the rows that the devices' logs predict: the contract and the derived lineage."""
     lineage = [column for column in lake_columns(stream) if column.name in DERIVED]
-    return _schema((*columns(stream.contract), *lineage))
+    return arrow_schema((*columns(stream.contract), *lineage))
 
 
 @functools.cache
 def dead_letter_schema() -> Any:
     """Schema of the dead letters as read: instead of the payload, the hash of the bytes that were found."""
-    found = _schema(tuple(column for column in dead_letter_columns() if column.name != "payload"))
+    found = arrow_schema(tuple(column for column in dead_letter_columns() if column.name != "payload"))
     return found.append(pa.field("found_sha256", pa.string()))
 
 
-def _schema(wanted: tuple[Column, ...]) -> Any:
+def arrow_schema(wanted: tuple[Column, ...]) -> Any:
+    """Arrow schema of contract columns."""
     return pa.schema([(column.name, _TYPES[column.kind]) for column in wanted])

@@ -22,6 +22,7 @@ Decode = Callable[[Stream, Logged, Envelope], Reading]
 """Gives the contract that a payload carries, or raises one of the errors given as `rejections`."""
 
 _ROWS_PER_TABLE = 10_000
+_PROGRESS_EVERY = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -70,7 +71,7 @@ def expect(
         else:
             streams[stream.name].add(reading, hashlib.sha256(logged.payload).hexdigest())
         done += 1
-        if done % 1_000 == 0:
+        if done % _PROGRESS_EVERY == 0:
             progress(done)
     progress(done)
     values = list(zip(*rejected, strict=True)) if rejected else [()] * len(REJECTED)

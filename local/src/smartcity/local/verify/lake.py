@@ -71,6 +71,7 @@ class Lake:
     def __init__(self, access: LakeAccess) -> None:
         self._access = access
         self._catalog: GlueCatalog | None = None
+        self._named_missing: set[str] = set()
 
     def rows(self, stream_name: str, boots: frozenset[Boot]) -> Any:
         """Rows of these boots with all columns (schema `lake_schema`)."""
@@ -165,7 +166,9 @@ class Lake:
                 self._catalog = GlueCatalog("lake", **self._properties())
             return self._catalog.load_table((DATABASE, name))
         except NoSuchTableError:
-            log.warning("table %s.%s does not exist yet", DATABASE, name)
+            if name not in self._named_missing:
+                self._named_missing.add(name)
+                log.warning("table %s.%s does not exist yet", DATABASE, name)
             return None
         except (ClientError, BotoCoreError, OSError) as error:
             raise self._unreadable(f"table {DATABASE}.{name}", error) from error
