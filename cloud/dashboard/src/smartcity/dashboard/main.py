@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import errno
 import logging
 import os
@@ -12,7 +11,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
@@ -69,14 +67,6 @@ def open_listener(settings: Settings) -> socket.socket:
     return listener
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn raises a signal again after stopping, which would make an orderly end look like a kill."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def run(settings: Settings, listener: socket.socket) -> None:
     """The whole process: one loop owns the city."""
     inbox, city = Inbox(settings.mqtt), City(time.time)
@@ -104,8 +94,9 @@ async def run(settings: Settings, listener: socket.socket) -> None:
     app = build_app(
         snapshot=snapshot, frame=city.frame, trouble=lambda: inbox.trouble, stopping=lambda: server.should_exit
     )
-    server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
     loop = asyncio.get_running_loop()
+    # Uvicorn raises a signal once more after its own orderly end; without these handlers that would kill the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, setattr, server, "should_exit", True)
     inbox.start()
