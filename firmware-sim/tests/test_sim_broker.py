@@ -216,6 +216,15 @@ def test_without_receipts_the_end_says_what_is_pending(gateway: Gateway, giver: 
     assert "outbox.db" in error
 
 
+def test_a_broker_without_a_bridge_can_do_with_pubacks(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.start()
+    simulator = Simulator(gateway, tmp_path / "s", "--speed", "60", "--duration", "60", "--confirm", "puback")
+    code, summary, _ = simulator.ends()
+    assert code == 0
+    assert summary["pending"] == 0
+    assert summary["confirmed"] == sum(summary["generated"].values()) > 100
+
+
 def test_sigterm_ends_in_order(gateway: Gateway, giver: Any, tmp_path: Path) -> None:
     gateway.start()
     simulator = Simulator(gateway, tmp_path / "s", "--until", "never", "--speed", "60")

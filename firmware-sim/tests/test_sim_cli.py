@@ -61,6 +61,11 @@ def test_a_start_in_the_future_is_refused(capsys: pytest.CaptureFixture[str], tm
     assert "future" in capsys.readouterr().err
 
 
+def test_an_end_before_the_start_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "--until", "2026-03-02T06:00:00Z"]) == 2
+    assert "not after the start" in capsys.readouterr().err
+
+
 def test_a_state_that_cannot_be_used_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")

@@ -23,12 +23,14 @@ from .message import Message, reading_message, status_message
 from .observation import Observation
 from .outbox import Outbox
 from .reading import Reading
+from .settings import Confirm
 from .transport import Acknowledged, Connected, Disconnected, Event, Received, Transport, Unreachable
 
 log = logging.getLogger(__name__)
 
 _BACKLOG_ROWS = 64
 _SAY_AGAIN_S = 15.0
+_RECEIPTS_MISSED_AFTER_S = 30.0
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class Courier:
         outbox: Outbox,
         transport: Transport,
         window: WindowSettings,
+        confirm: Confirm,
         monotonic: Callable[[], float],
         wall_clock: Callable[[], datetime],
         random: Random,
@@ -75,6 +78,7 @@ class Courier:
         self._outbox = outbox
         self._transport = transport
         self._window = window
+        self._confirm = confirm
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._random = random
@@ -82,6 +86,8 @@ class Courier:
         self._receipts: list[tuple[str, Ranges]] = []
         self._refusals: list[Refusal] = []
         self._unreachable_said_at: float | None = None
+        self._confirmed_at = monotonic()
+        self._receipts_missed = False
         self._counts = Counts(generated=Counter())
 
     def start(self, device_ids: Iterable[str]) -> None:
@@ -135,6 +141,7 @@ class Courier:
             self._act(endpoint)
             if endpoint.device.connected and now >= endpoint.report_at:
                 self._report(endpoint, "online")
+        self._say_receipts_missed(now)
 
     def say_goodbye(self) -> None:
         """Publishes each connected device's retained `offline`."""
@@ -169,14 +176,32 @@ class Courier:
                     log.warning("%s: the gateway refuses its status (PUBACK 0x%02X)", device.device_id, reason_code)
             case Acknowledged(_, (boot, sequence), reason_code):
                 device.on_puback((boot, sequence), reason_code)
+                if self._confirm == "puback" and reason_code < 0x80:
+                    self._take_receipt(device, {boot: [(sequence, sequence)]})
             case Received(_, payload):
                 try:
                     ranges = decode_receipt(payload)
                 except ReceiptError as error:
                     log.warning("%s: a receipt that is none: %s", device.device_id, error)
                     return
-                device.on_receipt(ranges)
-                self._receipts.append((device.device_id, ranges))
+                self._take_receipt(device, ranges)
+
+    def _take_receipt(self, device: Device, ranges: Ranges) -> None:
+        device.on_receipt(ranges)
+        self._receipts.append((device.device_id, ranges))
+        self._confirmed_at = self._monotonic()
+        self._receipts_missed = False
+
+    def _say_receipts_missed(self, now: float) -> None:
+        if self._receipts_missed or now < self._confirmed_at + _RECEIPTS_MISSED_AFTER_S:
+            return
+        if any(endpoint.device.connected and endpoint.device.window for endpoint in self._endpoints.values()):
+            self._receipts_missed = True
+            log.warning(
+                "no receipt for %.0f s: readings wait in the outbox until the bridge confirms them."
+                " For a broker without a bridge use --confirm puback",
+                _RECEIPTS_MISSED_AFTER_S,
+            )
 
     def _act(self, endpoint: _Endpoint) -> None:
         device = endpoint.device

@@ -30,6 +30,7 @@ _UNTIL_HELP = "the end (default: arrived); with never, vehicles that have arrive
 _EPILOG = """examples:
   smartcity-sim run --route waterloo-toronto --vehicles 3 --broker localhost:1883
   smartcity-sim run --speed 60 --until arrived --state var/sim/demo --json
+  smartcity-sim run --until never --confirm puback     (a broker without the bridge)
   smartcity-sim generate --seed 7 --duration 600
 """
 
@@ -92,6 +93,7 @@ def _generate(arguments: argparse.Namespace) -> int:
     world = make_world(_world_settings(arguments), begin)
     end = None if arguments.duration is None else begin + timedelta(seconds=arguments.duration)
     until: Until = arguments.until
+    _check_until(until, begin)
     if until == "never" and end is None:
         raise SettingsError("--until never has no end here: add --duration SECONDS")
     observations = generate(world, begin=begin, until=until, end=end)
@@ -123,6 +125,7 @@ def _world_settings(arguments: argparse.Namespace) -> WorldSettings:
 def _run_settings(arguments: argparse.Namespace) -> RunSettings:
     if arguments.start is not None and arguments.start > wall_clock():
         raise SettingsError(f"--start {arguments.start} lies in the future: the simulated clock never passes now")
+    _check_until(arguments.until, arguments.start)
     host, port = arguments.broker
     return RunSettings(
         world=_world_settings(arguments),
@@ -133,10 +136,16 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
         speed=arguments.speed,
         until=arguments.until,
         duration_s=arguments.duration,
+        confirm=arguments.confirm,
         drain_timeout_s=arguments.drain_timeout_s,
         quiet=arguments.quiet,
         limits=OutboxLimits(pending_max=arguments.pending_max, log_bytes_max=arguments.log_bytes_max),
     )
+
+
+def _check_until(until: Until, start: datetime | None) -> None:
+    if isinstance(until, datetime) and start is not None and until <= start:
+        raise SettingsError(f"--until {until} is not after the start, {start}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -183,6 +192,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--broker", type=_address, default=broker, metavar="HOST:PORT", help=f"the gateway (default: {broker})")
     add("--speed", type=_positive, default=1.0, metavar="X", help="times real time (default: 1)")
     add("--state", type=Path, default=Path(state), metavar="DIR", help=f"outbox, log and world (default: {state})")
+    add(
+        "--confirm",
+        choices=("receipt", "puback"),
+        default="receipt",
+        help="what lets a device forget a reading: the bridge's receipt (default), or the broker's PUBACK, "
+        "for a broker without a bridge",
+    )
     add(
         "--drain-timeout-s",
         type=_not_negative,

@@ -91,6 +91,7 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
             outbox=outbox,
             transport=transport,
             window=settings.window,
+            confirm=settings.confirm,
             monotonic=time.monotonic,
             wall_clock=wall_clock,
             random=random,

@@ -13,6 +13,9 @@ from .transport.paho import PahoSettings
 
 Until = Literal["arrived", "never"] | datetime
 
+Confirm = Literal["receipt", "puback"]
+"""What lets a device forget a reading: the bridge's receipt, or, with a broker that has no bridge, its PUBACK."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldSettings:
@@ -43,6 +46,7 @@ class RunSettings:
     until: Until = "arrived"
     duration_s: float | None = None
     """Simulated seconds after which to end, from where this process begins."""
+    confirm: Confirm = "receipt"
     drain_timeout_s: float = 60.0
     stop_drain_timeout_s: float = 3.0
     """The drain after SIGTERM: what is still pending stays in the outbox."""
