@@ -189,7 +189,7 @@ def test_a_refused_subscription_is_a_fault(session: Any) -> None:
 def test_a_session_that_is_taken_over_ends_the_process(session: Any) -> None:
     connect(session)
     lose(session, 0x8E, from_server=True)
-    with pytest.raises(SessionTakenOver, match="'smartcity-bridge' at localhost:1883.*--client-id"):
+    with pytest.raises(SessionTakenOver, match=r"'smartcity-bridge' at localhost:1883.*--client-id"):
         session.turn(0.0, reading=True)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -26,6 +26,7 @@ from . import settings as limits
 from .errors import SessionTakenOver
 from .ledger import Ack
 from .message import Message
+from .publish import MalformedPublish, Publish, parse_publish
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Inbound:
         self._client = self._make_client()
 
     def _make_client(self) -> Client:
-        client = Client(
+        client = _Session(
             CallbackAPIVersion.VERSION2,
             client_id=self._settings.client_id,
             protocol=MQTTProtocolVersion.MQTTv5,
@@ -70,7 +71,7 @@ class Inbound:
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
+        client.received = self._on_publish
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = limits.SESSION_EXPIRY_S
         properties.ReceiveMaximum = self._settings.receive_maximum
@@ -135,7 +136,7 @@ class Inbound:
             self._back_off()
 
     def wants_write(self) -> bool:
-        """Whether acknowledgements or receipts wait for the socket, or receipts for their PUBACK."""
+        """Whether acknowledgements or receipts wait for room in the socket."""
         return self._client.socket() is not None and self._client.want_write()
 
     # The network.
@@ -215,20 +216,33 @@ class Inbound:
         self._connected = False
         self._missing(self._refusal or f"disconnected ({reason})")
 
-    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:  # Forbidden by MQTT, but the bytes are kept all the same.
-            topic = message._topic.decode(errors="replace")
+    def _on_publish(self, publish: Publish) -> None:
         self.queue.append(
             Message(
-                topic=topic,
-                payload=bytes(message.payload),
-                properties=tuple(getattr(message.properties, "UserProperty", ())),
-                qos=message.qos,
-                retain=message.retain,
-                packet_id=message.mid,
+                topic=publish.topic,
+                payload=publish.payload,
+                properties=publish.properties,
+                qos=publish.qos,
+                retain=publish.retain,
+                packet_id=publish.packet_id,
                 epoch=self.epoch,
                 received_at=datetime.now(UTC),
             )
         )
+
+
+class _Session(Client):
+    """paho's client, but for the decoding of PUBLISH (see `publish.py`)."""
+
+    received: Callable[[Publish], None]
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        try:
+            publish = parse_publish(self._in_packet["command"], bytes(self._in_packet["packet"]))
+        except MalformedPublish as error:
+            log.error("a malformed PUBLISH from the gateway: %s", error)
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        if publish.qos == 2:  # We subscribe at QoS 1, so the gateway breaks the protocol.
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        self.received(publish)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS

@@ -1,0 +1,81 @@
+"""The PUBLISH packet, against paho's own encoder and decoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt._packet import decode_publish
+from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from smartcity.bridge.publish import MalformedPublish, Publish, parse_publish
+
+TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=200)
+
+
+@given(
+    qos=st.sampled_from([0, 1]),
+    retain=st.booleans(),
+    packet_id=st.integers(1, 65_535),
+    topic=TEXT,
+    pairs=st.lists(st.tuples(TEXT, TEXT), max_size=8),
+    others=st.booleans(),
+    payload=st.binary(max_size=300),
+)
+def test_it_reads_what_paho_writes(
+    *, qos: int, retain: bool, packet_id: int, topic: str, pairs: list[tuple[str, str]], others: bool, payload: bytes
+) -> None:
+    properties: Any = Properties(PacketTypes.PUBLISH)
+    if pairs:
+        properties.UserProperty = pairs
+    if others:
+        properties.ContentType = "text/plain"
+        properties.CorrelationData = b"\x26\x00"
+        properties.MessageExpiryInterval = 0x26262626
+        properties.PayloadFormatIndicator = 1
+        properties.SubscriptionIdentifier = 300
+        properties.TopicAlias = 0x2626
+    encoded = topic.encode()
+    body = len(encoded).to_bytes(2) + encoded + (packet_id.to_bytes(2) if qos else b"") + properties.pack() + payload
+    first = 0x30 | qos << 1 | retain
+    assert parse_publish(first, body) == Publish(topic, qos, retain, packet_id if qos else 0, tuple(pairs), payload)
+    assert decode_publish(first, body, MQTTProtocolVersion.MQTTv5).payload == payload
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x00",
+        b"\x00\x05ab",
+        b"\x00\x01a",
+        b"\x00\x01a\x00",
+        b"\x00\x01a\x00\x01\x80",
+        b"\x00\x01a\x00\x01\x80\x80\x80\x80\x01",
+        b"\x00\x01a\x00\x01\x05\x01",
+        b"\x00\x01a\x00\x01\x02\x11\x00",
+        b"\x00\x01a\x00\x01\x03\x26\x00\x09",
+        b"\x00\x01a\x00\x01\x02\x02\x00xxxx",
+    ],
+)
+def test_a_packet_that_breaks_the_protocol_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedPublish):
+        parse_publish(0x32, body)
+
+
+@given(st.integers(0x30, 0x3F), st.binary(max_size=80))
+def test_any_bytes_are_read_or_malformed(first: int, body: bytes) -> None:
+    try:
+        publish = parse_publish(first, body)
+    except MalformedPublish:
+        return
+    assert body.endswith(publish.payload)
+
+
+def test_text_that_is_not_utf_8_is_kept_as_far_as_it_can_be() -> None:
+    publish = parse_publish(0x30, b"\x00\x02a\xff\x07\x26\x00\x01\xfe\x00\x01bpayload")
+    assert (publish.topic, publish.properties, publish.payload) == ("a�", (("�", "b"),), b"payload")
