@@ -241,7 +241,8 @@ def _rewrite(node: exp.Expr) -> exp.Expr:
         unit = exp.Literal.string(str(node.args.get("unit") or "day").strip("'").lower())
         return exp.Anonymous(this="date_sub", expressions=[unit, node.expression, node.this])
     if isinstance(node, exp.Floor | exp.Ceil) and node.this.is_type(*exp.DataType.INTEGER_TYPES):
-        return node.this  # Athena's floor of an integer is that integer; DuckDB's is a double.
+        # Athena's floor of an integer is that integer; DuckDB's is a double.
+        return exp.paren(node.this, copy=False)
     if isinstance(node, exp.ArgMax | exp.ArgMin) and not node.args.get("count"):
         name = "arg_max_null" if isinstance(node, exp.ArgMax) else "arg_min_null"
         return exp.Anonymous(this=name, expressions=[node.this, node.expression])
