@@ -13,6 +13,8 @@ class FakeStack:
         self.down: list[str] = []
         self.revived: list[str] = []
         self.broken = False
+        self.unsettled: set[str] = set()
+        self.finished: list[str] = []
 
     def dead(self) -> list[str]:
         return list(self.down)
@@ -22,6 +24,12 @@ class FakeStack:
         if self.broken:
             raise ServiceError(f"{name} does not start")
         self.down.remove(name)
+
+    def settled(self, name: str) -> bool:
+        if name in self.unsettled:
+            return False
+        self.finished.append(name)
+        return True
 
 
 class FakeClock:
@@ -64,3 +72,18 @@ def test_a_service_that_lived_long_is_revived_at_once_again() -> None:
         supervisor.step()
         clock.now_s += QUIET_S + PAUSE_MAX_S + 1
     assert len(stack.revived) == 8
+
+
+def test_a_service_that_waits_for_a_dead_one_does_not_keep_that_one_from_being_revived() -> None:
+    stack = FakeStack()
+    stack.down, stack.unsettled = ["lake"], {"lake"}
+    supervisor = Supervisor(stack, clock=FakeClock())
+    supervisor.step()
+    stack.down = ["aws"]
+    supervisor.step()
+    assert stack.revived == ["lake", "aws"]
+    assert stack.finished == ["aws"]
+    stack.unsettled = set()
+    supervisor.step()
+    supervisor.step()
+    assert stack.finished == ["aws", "lake"], "the finishing step is done once"

@@ -32,6 +32,18 @@ def launch(service: Service, place: Place, progress: Progress) -> None:
     """
     began = time.monotonic()
     where = ", ".join(str(place.ports[port]) for port in service.ports)
+    started = begin(service, place, progress)
+    _await_healthy(service, place)
+    service.finish(place)
+    progress(f"{service.name} is up ({where})" + (f" after {time.monotonic() - began:.1f} s" if started else ""))
+
+
+def begin(service: Service, place: Place, progress: Progress) -> bool:
+    """Start a service without waiting for its health. Returns False where it runs already, as wanted.
+
+    Raises:
+        ServiceError: it cannot be started.
+    """
     base = place.environment() if service.uses_aws else stack_environment(var=place.layout.var)
     additions = {**base, **service.environment(place)}
     command = service.command(place)
@@ -39,10 +51,7 @@ def launch(service: Service, place: Place, progress: Progress) -> None:
     record = process.read_record(place.layout.run, service.name)
     if record is not None and process.find(record) is not None:
         if record.signature == signature:
-            _await_healthy(service, place)
-            service.finish(place)
-            progress(f"{service.name} is up ({where})")
-            return
+            return False
         progress(f"{service.name}: restarted with new settings")
         process.stop(var=place.layout.var, service=service.name, timeout_s=service.stop_timeout_s)
     process.kill_strays(var=place.layout.var, service=service.name)
@@ -61,9 +70,7 @@ def launch(service: Service, place: Place, progress: Progress) -> None:
         )
     except OSError as error:
         raise ServiceError(f"{service.name}: {command[0]} cannot be started: {error}") from error
-    _await_healthy(service, place)
-    service.finish(place)
-    progress(f"{service.name} is up ({where}) after {time.monotonic() - began:.1f} s")
+    return True
 
 
 def _await_healthy(service: Service, place: Place) -> None:

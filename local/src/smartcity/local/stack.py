@@ -23,7 +23,7 @@ from pathlib import Path
 from . import process
 from .environment import child_environment
 from .errors import LocalError, PortError, ServiceError, StackError
-from .launch import Progress, launch, silent
+from .launch import Progress, begin, launch, silent
 from .layout import Layout
 from .ports import choose, holder, is_free
 from .services import SERVICES, Place, Service
@@ -40,6 +40,7 @@ class Addresses:
     """Where the parts of a running stack listen."""
 
     mqtt: str
+    """`host:port`, as is `kafka`; the others are URLs without a slash at the end."""
     kafka: str
     s3_url: str
     aws_url: str
@@ -168,14 +169,28 @@ class Stack:
         ]
 
     def revive(self, name: str) -> None:
-        """Start a dead service again on the ports it had, and wait until it is healthy.
+        """Start a dead service again on the ports it had. Does not wait: what it needs may be dead as well.
 
         Raises:
-            LocalError: it does not start.
+            LocalError: it cannot be started.
         """
         with self._locked():
             if name in self.dead():
-                launch(self._services[name], self.place(), silent)
+                begin(self._services[name], self.place(), silent)
+
+    def settled(self, name: str) -> bool:
+        """Whether a revived service is healthy; if so, its finishing step (topics, buckets) is done.
+
+        Raises:
+            LocalError: the finishing step fails.
+        """
+        place = self.place()
+        service = self._services[name]
+        if self._record(name) is None or service.probe(place) is not None:
+            return False
+        with self._locked():
+            service.finish(place)
+        return True
 
     # Order and start.
 

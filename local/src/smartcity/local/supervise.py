@@ -31,18 +31,24 @@ class Watched(Protocol):
 
     def revive(self, name: str) -> None: ...
 
+    def settled(self, name: str) -> bool: ...
+
 
 class Supervisor:
-    """Revives one dead service per `step`; the caller's loop gives the rhythm, the clock is passed in."""
+    """Looks at everything once per `step`; the caller's loop gives the rhythm, the clock is passed in.
+
+    It never waits for one service, since that one may wait for another that is dead too.
+    """
 
     def __init__(self, stack: Watched, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stack = stack
         self._clock = clock
         self._pause: dict[str, float] = {}
         self._next: dict[str, float] = {}
+        self._reviving: dict[str, float] = {}
 
     def step(self) -> None:
-        """Look once, and revive what is dead and whose pause is over."""
+        """Revive what is dead and whose pause is over; finish what has become healthy."""
         for name in self._stack.dead():
             now = self._clock()
             due = self._next.get(name)
@@ -50,14 +56,26 @@ class Supervisor:
                 self._pause[name] = PAUSE_FIRST_S
             elif now < due:
                 continue
-            try:
-                logger.warning("%s died; starting it again", name)
-                self._stack.revive(name)
-                logger.warning("%s is healthy again", name)
-            except LocalError as error:
-                logger.error("%s", error)
+            self._revive(name)
             self._next[name] = self._clock() + self._pause[name]
             self._pause[name] = min(self._pause[name] * 2, PAUSE_MAX_S)
+        for name in list(self._reviving):
+            self._settle(name)
+
+    def _revive(self, name: str) -> None:
+        logger.warning("%s died; starting it again", name)
+        try:
+            self._stack.revive(name)
+            self._reviving[name] = self._clock()
+        except LocalError as error:
+            logger.error("%s", error)
+
+    def _settle(self, name: str) -> None:
+        try:
+            if self._stack.settled(name):
+                logger.warning("%s is healthy again after %.1f s", name, self._clock() - self._reviving.pop(name))
+        except LocalError as error:
+            logger.error("%s", error)
 
 
 def supervise(stack: Watched) -> None:
@@ -66,7 +84,7 @@ def supervise(stack: Watched) -> None:
 
     def end(signum: int, _frame: object) -> None:
         ended.set()
-        # A revival may be waiting for a service to become healthy: leave at once, the service lives on.
+        # A step may be waiting for a lock or an answer: leave at once, the services live on.
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, end)

@@ -24,5 +24,5 @@ def run(flags: argparse.Namespace) -> int:
     print(f"up after {time.monotonic() - began:.1f} s; logs and data: {flags.var}")
     if addresses is not None:
         print(f"MQTT {addresses.mqtt} · Kafka {addresses.kafka} · AWS {addresses.aws_url} · S3 {addresses.s3_url}")
-        print(f"live map {addresses.dashboard_url}/ · bridge http://{addresses.bridge_http}/metrics")
+        print(f"live map {addresses.dashboard_url}/ · bridge {addresses.bridge_http}/metrics")
     return 0
