@@ -30,6 +30,7 @@ from smartcity.contracts.streams import STREAM_BY_NAME, STREAMS
 from smartcity.contracts.topics import reading_topic
 from smartcity.local import process
 from smartcity.local.counts import KafkaCounter, LogCounter
+from smartcity.local.demo import SIMULATOR
 from smartcity.local.stack import Stack
 from smartcity.local.verify.audit import Scope, audit
 from smartcity.local.verify.expected import envelope_of
@@ -73,7 +74,7 @@ def drive(stack: Stack, lake: Lake, tmp_path_factory: pytest.TempPathFactory) ->
     addresses = stack.addresses()
     state = stack.layout.var / "sim" / "end-to-end"
     noise = random.Random(SEED).randbytes(64)
-    command = [sys.executable, "-m", "smartcity.sim.main", "run", "--broker", addresses.mqtt, "--state", str(state)]
+    command = [str(SIMULATOR), "run", "--broker", addresses.mqtt, "--state", str(state)]
     command += ["--seed", "7", "--start", "2026-03-02T12:00:00Z", "--speed", str(SPEED)]
     command += ["--duration", str(SIMULATED_S), "--drain-timeout-s", "90", "--quiet", "--json"]
     simulator = subprocess.Popen(command, stdout=subprocess.PIPE)

@@ -35,6 +35,7 @@ LOOK_INTERVAL_S = 1.0
 CATCH_UP_TIMEOUT_S = 180.0
 SIM_TIMEOUT_S = 900.0
 SIM_STOP_TIMEOUT_S = 20.0
+SIMULATOR = Path(sys.executable).with_name("smartcity-sim")
 _COUNT_LAKE_EVERY = 3
 
 Say = Callable[[str], None]
@@ -196,7 +197,7 @@ class Drive:
 
     def __init__(self, addresses: Addresses, settings: DemoSettings, state: Path, log: Path, say: Say) -> None:
         self._command = [
-            *(sys.executable, "-m", "smartcity.sim.main", "run", "--broker", addresses.mqtt, "--vehicles", "1"),
+            *(str(SIMULATOR), "run", "--broker", addresses.mqtt, "--vehicles", "1"),
             *(part for name in ROUTE_NAMES for part in ("--route", name)),
             *("--seed", str(settings.seed), "--start", format_time(settings.start), "--speed", f"{settings.speed:g}"),
             *("--state", str(state), "--until", "arrived", "--json"),
