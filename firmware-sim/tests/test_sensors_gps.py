@@ -7,7 +7,7 @@ import operator
 
 import pynmea2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartcity.sim.sensors.gps import Fix, Sky, burst, sentence
@@ -21,6 +21,7 @@ def read(fix: Fix) -> dict[str, pynmea2.NMEASentence]:
     return {line[3:6]: pynmea2.parse(line, check=True) for line in lines}
 
 
+@settings(deadline=None)
 @given(
     latitude=st.floats(-89.9, 89.9),
     longitude=st.floats(-180, 180),
@@ -48,6 +49,7 @@ def test_minutes_never_print_as_sixty() -> None:
     assert found["RMC"].lon == "00000.00000"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="$*"), max_size=110))
 def test_checksum_is_the_exclusive_or_of_the_body(body: str) -> None:
     made = sentence(body)

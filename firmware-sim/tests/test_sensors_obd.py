@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import obd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from obd.protocols import ISO_15765_4_11bit_500k
 
@@ -63,6 +63,7 @@ def test_python_obd_reads_the_same_values(codes: tuple[str, ...]) -> None:
     assert_agrees(replace(ENGINE, trouble_codes=codes))
 
 
+@settings(deadline=None)
 @given(
     load_percent=st.floats(0, 100), coolant_c=st.floats(-40, 215), rpm=st.floats(0, 16_383),
     speed_kmh=st.floats(0, 255), intake_c=st.floats(-40, 215), maf_g_s=st.floats(0, 655),
@@ -86,10 +87,10 @@ def test_values_beyond_their_bytes_are_clipped() -> None:
 
 def test_engines_of_a_drive_are_plausible() -> None:
     start = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
-    settings = CitySettings(
+    drive = CitySettings(
         seed=3, start=start, routes=("waterloo-toronto",), vehicles=10, frame_interval_s=7_200, weather_interval_s=7_200
     )
-    city = City(settings)
+    city = City(drive)
     polls = [one for one in city.observe(start.replace(minute=25)) if one.stream is VEHICLE]
     found = [(str(one.metadata), decode(one.payload)) for one in polls[::9]]
     combustion = [v for m, v in found if '"fuel_type":"petrol"' in m or '"fuel_type":"diesel"' in m]

@@ -13,6 +13,7 @@ from smartcity.contracts.routes import ROUTE_NAMES
 from smartcity.contracts.streams import STREAMS
 from smartcity.sim.observation import Observation
 from smartcity.sim.world.city import City, CitySettings
+from smartcity.sim.world.vehicle import ACCELERATION_MAX, BRAKING_MAX
 
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -136,3 +137,19 @@ def test_mistakes_are_named() -> None:
         City(settings(routes=("nowhere",)))
     with pytest.raises(ValueError, match="time zone"):
         City(settings(start=START.replace(tzinfo=None)))
+
+
+def test_no_vehicle_accelerates_or_brakes_beyond_its_limits() -> None:
+    city = City(settings(vehicles=20))
+    vehicles = [device.vehicle for device in city._vehicles]
+    fastest = hardest = 0.0
+    for second in range(1_200):
+        before = [(one.speed, one.distance) for one in vehicles]
+        city.skip(START + timedelta(seconds=second))
+        for one, (speed, distance) in zip(vehicles, before, strict=True):
+            if one.running and one.distance:
+                fastest = max(fastest, one.speed - speed)
+                hardest = max(hardest, speed - one.speed)
+                assert one.distance - distance == pytest.approx((speed + one.speed) / 2, abs=1e-6)
+    assert 1.5 < fastest <= ACCELERATION_MAX
+    assert 2.0 < hardest <= BRAKING_MAX
