@@ -8,6 +8,7 @@ A folder appears under its final name only once it is whole; an interrupted down
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import time
@@ -106,8 +107,8 @@ def provide(name: str, folder: Path, java: Java, progress: Progress) -> bool:
             shutil.rmtree(cache, ignore_errors=True)
     if wrong:
         raise SetupError(
-            f"{name}'s jars could not be downloaded from Maven Central: {wrong[0]} ({len(wrong)} in all); "
-            f"see {log}, check the network, and repeat: smartcity setup"
+            f"{name}'s jars could not be downloaded from Maven Central: {wrong[0]} ({len(wrong)} in all)"
+            f"{_cause(log)}; see {log}, check the network, and repeat: smartcity setup"
         )
     shutil.rmtree(folder, ignore_errors=True)
     fresh.replace(folder)
@@ -187,6 +188,12 @@ def _follow(
             megabytes = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
             progress(f"{name}: {looked_up} of {len(jars)} looked up, {megabytes}")
         time.sleep(0.1)
+
+
+def _cause(log: Path) -> str:
+    """What the server or the network said, as far as Ivy's output tells."""
+    found = re.search(r"Server access error at url \S+ \((.+)\)", log.read_text(errors="replace"))
+    return f"; {found[1]}" if found else ""
 
 
 def _size(path: Path) -> int:
