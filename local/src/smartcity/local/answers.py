@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rich.markup import escape
 from rich.table import Table
@@ -50,7 +50,8 @@ class Answer:
     def table(self) -> Table:
         table = Table(title=f"Athena: {self.question}", title_justify="left")
         for column, is_number in zip(self.columns, _numbers(self.rows, len(self.columns)), strict=True):
-            table.add_column(escape(column), justify="right" if is_number else "left")
+            side: Literal["left", "right"] = "right" if is_number else "left"
+            table.add_column(escape(column), justify=side, no_wrap=True, overflow="ellipsis")
         for row in self.rows:
             table.add_row(*("" if value is None else escape(str(value)) for value in row))
         return table

@@ -91,7 +91,8 @@ def show_outcome(outcome: Outcome, stack: Stack, console: Console) -> None:
         console.print()
         console.print(answer.table())
     console.print()
-    console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in outcome.seconds.items()))
+    seconds = ", ".join(f"{name} {value:.1f}" for name, value in outcome.seconds.items())
+    console.print(f"seconds: {seconds}", soft_wrap=True)
     for failure in outcome.failures:
         console.print(f"[red]failed: {escape(failure)}[/]")
     if not outcome.failures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ def at_lake(stack: Stack) -> Iterator[None]:
 
     This changes the process's environment, since boto3 reads endpoints, keys and profiles nowhere else.
     """
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # At INFO it tells where it found keys, at each client.
     try:
         additions = stack.environment()
     except StackError:
