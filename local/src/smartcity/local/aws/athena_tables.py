@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 from pyiceberg import expressions as ice
 from pyiceberg.expressions.visitors import bind
+from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.table import DataScan, StaticTable, Table
 from sqlglot import exp
 
@@ -144,10 +145,12 @@ class TableReader:
         # With no column in use (count(*)), one narrow column counts the rows.
         fields = tuple(wanted) or (_narrowest(table),)
         scan = table.scan(row_filter=_row_filter(table, use, evaluate), selected_fields=fields)
-        bytes_scanned = sum(_file_bytes(scan, task.file) for task in scan.plan_files())
+        tasks = list(scan.plan_files())
+        bytes_scanned = sum(_file_bytes(scan, task.file) for task in tasks)
         _check_size(use, bytes_scanned)
         try:
-            rows = scan.to_arrow()
+            # As DataScan.to_arrow does, on the files that are planned already: planning reads every manifest.
+            rows = ArrowScan(table.metadata, table.io, scan.projection(), scan.row_filter).to_table(tasks)
         except FileNotFoundError as error:
             raise QueryFailedError("ICEBERG_CANNOT_OPEN_SPLIT", str(error)) from None
         return Scan(rows=_lower_names(rows), bytes_scanned=bytes_scanned)
