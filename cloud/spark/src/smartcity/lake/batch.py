@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as fn
 
 from smartcity.contracts.streams import CAMERA, STREAM_BY_NAME
@@ -61,7 +61,7 @@ def process_batch(parsed: DataFrame, identity: BatchIdentity, storage: Storage) 
         skipped = tuple(table.name for table in todo if is_committed(spark, table, identity))
         todo = [table for table in todo if table.name not in skipped]
         with ThreadPoolExecutor(max_workers=TABLES_AT_ONCE, thread_name_prefix="table") as pool:
-            bring = partial(_bring, spark, parsed, identity, storage)
+            bring = partial(_bring, parsed, identity, storage)
             added = list(pool.map(lambda table: bring(table, shares[table.name]), todo))
     finally:
         parsed.unpersist()
@@ -95,16 +95,12 @@ def survey(parsed: DataFrame) -> dict[str, Share]:
     return shares
 
 
-def _bring(
-    spark: SparkSession, parsed: DataFrame, identity: BatchIdentity, storage: Storage, table: Table, share: Share
-) -> int:
+def _bring(parsed: DataFrame, identity: BatchIdentity, storage: Storage, table: Table, share: Share) -> int:
     """Rows added to one table."""
-    if table is DEAD_LETTERS:
-        rows = dead_letter_rows(parsed)
-    else:
-        rows = stream_rows(parsed, STREAM_BY_NAME[table.name], table)
-    fresh = fresh_rows(spark, rows, table, share.spans).coalesce(_files(share.rows))
-    if table.name != CAMERA.table:
+    stream = STREAM_BY_NAME.get(table.name)
+    rows = dead_letter_rows(parsed) if stream is None else stream_rows(parsed, stream, table)
+    fresh = fresh_rows(parsed.sparkSession, rows, table, share.spans).coalesce(_files(share.rows))
+    if stream is not CAMERA:
         return append(fresh, table, identity)
     fresh = fresh.persist(StorageLevel.MEMORY_AND_DISK)
     try:

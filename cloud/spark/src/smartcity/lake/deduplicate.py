@@ -40,7 +40,7 @@ def merge_spans(spans: Sequence[Span], spans_max: int = SPANS_MAX) -> list[Span]
 def fresh_rows(spark: SparkSession, rows: DataFrame, table: Table, spans: Sequence[Span]) -> DataFrame:
     """Those rows that are neither repeated in the batch nor in the table.
 
-    `rows` has the table's columns and `partition` and `offset`, which decide which of two equal rows is kept: the first.
+    `rows` has the table's columns and `partition` and `offset`, by which the first of equal rows is kept.
     `spans` must cover every value of the table's time column in `rows`.
     """
     order = Window.partitionBy(*table.key).orderBy("partition", "offset")

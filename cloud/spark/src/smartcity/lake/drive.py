@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from pyspark.errors import PySparkException
@@ -92,7 +91,8 @@ def check_bucket(storage: Storage) -> None:
             raise TerminalError(f"{where} refuses these credentials for bucket {storage.bucket} ({code})") from error
         if code in ("404", "NoSuchBucket"):
             raise TerminalError(
-                f"no bucket {storage.bucket} at {where}: make it with `smartcity-aws prepare`, or name another with --bucket"
+                f"no bucket {storage.bucket} at {where}: "
+                "make it with `smartcity-aws prepare`, or name another with --bucket"
             ) from error
         raise TransientError(f"{where} answered {code} for bucket {storage.bucket}") from error
     except BotoCoreError as error:
@@ -127,9 +127,10 @@ def die_with_supervisor() -> None:
     The driver leads a process group of its own, which the JVM belongs to.
     """
 
-    def watch(stream: Any) -> None:
-        while stream.read(1):
+    def watch() -> None:
+        # Unbuffered: a thread inside a buffered stream's lock would abort the interpreter's shutdown.
+        while os.read(sys.stdin.fileno(), 1):
             pass
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
-    threading.Thread(target=watch, args=(sys.stdin.buffer,), name="supervisor", daemon=True).start()
+    threading.Thread(target=watch, name="supervisor", daemon=True).start()

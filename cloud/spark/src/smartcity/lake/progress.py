@@ -23,9 +23,7 @@ class Progress:
         self._rows = Counter("lake_rows", "Rows committed", ["table"], registry=self.registry)
         self._duplicates = Counter("lake_duplicates", "Repeated records removed", ["table"], registry=self.registry)
         self._batches = Counter("lake_batches", "Batches completed", registry=self.registry)
-        self._last_time = Gauge(
-            "lake_last_batch_timestamp_seconds", "When the last batch ended", registry=self.registry
-        )
+        self._last_time = Gauge("lake_last_batch_timestamp_seconds", "End of the last batch", registry=self.registry)
         self._last_duration = Gauge("lake_last_batch_duration_seconds", "How long it took", registry=self.registry)
         self._last_records = Gauge("lake_last_batch_records", "Kafka records in it", registry=self.registry)
         for table in TABLES:
