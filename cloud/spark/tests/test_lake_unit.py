@@ -1,0 +1,183 @@
+"""The lake's parts that need no Spark."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from smartcity.contracts.routes import ROUTE_NAMES, route
+from smartcity.lake.commit import BATCH_ID, QUERY_ID, newest_batch
+from smartcity.lake.deduplicate import Span, merge_spans
+from smartcity.lake.describe import read_metadata
+from smartcity.lake.drive import classify
+from smartcity.lake.errors import EXIT_OK, EXIT_TERMINAL, JarsMissingError, TerminalError, TransientError
+from smartcity.lake.frames import upload_distinct
+from smartcity.lake.jars import SPARK_JARS, require_jars
+from smartcity.lake.places import cell_of, grid
+from smartcity.lake.settings import read_storage
+from smartcity.lake.supervise import Supervisor
+from smartcity.lake.tables import STREAM_TABLES, TABLES, create_statement, missing_columns
+
+GPS = STREAM_TABLES[0]
+
+
+class FakeTable:
+    """Snapshots from the oldest to the newest, as `org.apache.iceberg.Table` shows them."""
+
+    def __init__(self, *summaries: dict[str, str]) -> None:
+        self._snapshots = [
+            SimpleNamespace(summary=lambda s=summary: s, parentId=lambda i=i: i - 1 if i else None)
+            for i, summary in enumerate(summaries)
+        ]
+
+    def currentSnapshot(self) -> object:  # noqa: N802
+        return self._snapshots[-1] if self._snapshots else None
+
+    def snapshot(self, number: int) -> object:
+        return self._snapshots[number]
+
+
+def test_newest_batch_walks_over_foreign_snapshots() -> None:
+    mine = {QUERY_ID: "q", BATCH_ID: "4"}
+    assert newest_batch(FakeTable(mine, {QUERY_ID: "other", BATCH_ID: "9"}, {"operation": "replace"}), "q") == 4
+    assert newest_batch(FakeTable({QUERY_ID: "q", BATCH_ID: "10"}, mine), "q") == 4
+    assert newest_batch(FakeTable({QUERY_ID: "other", BATCH_ID: "9"}), "q") is None
+    assert newest_batch(FakeTable(), "q") is None
+
+
+def test_merged_spans_cover_all_and_keep_the_newest_apart() -> None:
+    spans = [Span(first_us=i * 10, last_us=i * 10 + 5) for i in (3, 1, 0, 2)]
+    assert merge_spans(spans, 4) == sorted(spans, key=lambda span: span.first_us)
+    assert merge_spans(spans, 2) == [Span(first_us=0, last_us=25), Span(first_us=30, last_us=35)]
+
+
+def test_frames_are_put_once_per_key() -> None:
+    put: list[str] = []
+    assert upload_distinct([("a", b"1"), ("b", b"2"), ("a", b"1")], lambda key, _: put.append(key)) == 2
+    assert put == ["a", "b"]
+
+
+def test_missing_jars_are_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / SPARK_JARS[0].file_name).touch()
+    with pytest.raises(JarsMissingError, match="smartcity setup") as caught:
+        require_jars(tmp_path)
+    assert SPARK_JARS[1].file_name in str(caught.value)
+    assert SPARK_JARS[0].file_name not in str(caught.value)
+
+
+def test_grid_holds_every_vertex_of_every_route() -> None:
+    cells = {cell: {segment[0] for segment in segments} for cell, segments in grid()}
+    for name in ROUTE_NAMES:
+        assert all(name in cells[cell_of(*point)] for point in route(name).points)
+
+
+def test_tables_are_partitioned_by_day_and_grow_by_nullable_columns_only() -> None:
+    there = {"id": "string", "device_id": "string", "timestamp": "timestamp"}
+    assert all(f"days({table.time_column})" in create_statement(table) for table in TABLES)
+    with pytest.raises(TerminalError, match="fix_quality"):
+        missing_columns(GPS, there)
+    there |= {"fix_quality": "bigint", "kafka_at": "timestamp", "lake_at": "timestamp"}
+    assert "hdop" in [column.name for column in missing_columns(GPS, there)]
+    with pytest.raises(TerminalError, match="type is string"):
+        missing_columns(GPS, there | {"hdop": "string"})
+
+
+def test_data_loss_and_credentials_are_terminal_and_the_rest_is_not() -> None:
+    loss = RuntimeError("Some data may have been lost because they are not available in Kafka any more")
+    assert isinstance(classify(loss, loss), TerminalError)
+    refused = RuntimeError("S3Exception: Forbidden (Service: S3, Status Code: 403)")
+    assert isinstance(classify(refused, refused), TerminalError)
+    other = RuntimeError("Connection refused")
+    assert isinstance(classify(other, other), TransientError)
+    assert classify(TerminalError("x"), other).args == ("x",)
+
+
+def test_storage_follows_aws_variables() -> None:
+    place = read_storage("b", {"AWS_ENDPOINT_URL": "http://a", "AWS_DEFAULT_REGION": "eu-west-2"})
+    assert (place.endpoint, place.s3_endpoint, place.region) == ("http://a", "http://a", "eu-west-2")
+    assert read_storage("b", {}).s3_endpoint is None
+
+
+def test_description_reads_the_newest_snapshot() -> None:
+    summary = {"total-records": "7", "total-data-files": "2", "total-files-size": "900"}
+    metadata = {"current-snapshot-id": 5, "snapshots": [{"snapshot-id": 5, "timestamp-ms": 0, "summary": summary}]}
+    assert read_metadata("gps", metadata).rows == 7
+    assert read_metadata("gps", {"current-snapshot-id": -1, "snapshots": []}).snapshot_at is None
+
+
+def _driver(tmp_path: Path, body: str) -> list[str]:
+    script = tmp_path / "driver.py"
+    script.write_text(
+        f"import os, pathlib, signal, subprocess, sys, time\nruns = pathlib.Path({str(tmp_path / 'runs')!r})\n{body}"
+    )
+    return [sys.executable, str(script)]
+
+
+def test_supervisor_restarts_until_the_driver_ends_well(tmp_path: Path) -> None:
+    body = (
+        "runs.write_text('x' + (runs.read_text() if runs.exists() else ''))\n"
+        "sys.exit(0 if len(runs.read_text()) == 3 else 1)"
+    )
+    supervisor = Supervisor(_driver(tmp_path, body), back_off_first_s=0.01)
+    assert supervisor.run() == EXIT_OK
+    assert supervisor.starts == 3
+
+
+def test_supervisor_stops_on_what_no_restart_mends(tmp_path: Path) -> None:
+    supervisor = Supervisor(_driver(tmp_path, f"sys.exit({EXIT_TERMINAL})"))
+    assert supervisor.run() == EXIT_TERMINAL
+    assert supervisor.starts == 1
+
+
+def test_supervisor_leaves_nothing_of_a_killed_driver(tmp_path: Path) -> None:
+    body = (
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "if runs.exists(): child.kill(); sys.exit(0)\n"
+        "runs.write_text(str(child.pid))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert Supervisor(_driver(tmp_path, body), back_off_first_s=0.01).run() == EXIT_OK
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "runs").read_text()), 0)
+
+
+def test_stop_lets_the_driver_end_by_itself(tmp_path: Path) -> None:
+    body = (
+        "signal.signal(signal.SIGTERM, lambda *_: (runs.write_text('ended'), sys.exit(0)))\n"
+        "runs.with_name('up').touch()\ntime.sleep(600)"
+    )
+    supervisor = Supervisor(_driver(tmp_path, body))
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(supervisor.run()))
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "up").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    supervisor.stop()
+    thread.join(60)
+    assert codes == [EXIT_OK]
+    assert (tmp_path / "runs").read_text() == "ended"
+
+
+def test_driver_dies_with_its_supervisor() -> None:
+    code = (
+        "from smartcity.lake.drive import die_with_supervisor; import time; die_with_supervisor(); "
+        "print('up', flush=True); time.sleep(600)"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert driver.stdin is not None
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == b"up\n"
+    driver.stdin.close()
+    assert driver.wait(60) == -signal.SIGKILL
+    driver.stdout.close()
