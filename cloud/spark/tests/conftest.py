@@ -44,6 +44,8 @@ def _value(column: Column, rng: random.Random) -> Any:
             return rng.uniform(rules.minimum or 0, rules.maximum or 9)
         case Kind.STRINGS:
             return ["P0171"]
+        case Kind.TIMESTAMP:
+            return format_time(START)
     raise AssertionError(column.kind)
 
 
