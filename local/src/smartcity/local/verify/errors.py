@@ -1,9 +1,10 @@
 """Errors of the auditor.
 
     VerifyError (a LocalError)
-    ├── NoDeviceLogsError      no outbox.db below the folders asked for
-    ├── DeviceLogInvalidError  an outbox.db lacks a table or column, or is no SQLite file
-    └── LakeUnreadableError    catalog, table or bucket cannot be read
+    ├── NoDeviceLogsError         no outbox.db below the folders asked for
+    ├── DeviceLogInvalidError     an outbox.db lacks a table or column, or is no SQLite file
+    ├── LakeUnreadableError       catalog, table or bucket cannot be read
+    └── GatewayUnreachableError   the retained statuses cannot be read (`statuses.py`)
 
 Each message names the thing, its value and what to do. None of them means that a reading was lost: that is a report.
 """
