@@ -11,6 +11,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from .errors import TransientError
 from .tables import Table
 
 QUERY_ID = "stream.query-id"
@@ -33,30 +34,30 @@ def is_committed(spark: SparkSession, table: Table, batch: BatchIdentity) -> boo
 
 def newest_batch(iceberg_table: Any, query_id: str) -> int | None:
     """Id of the newest batch that the query committed to an `org.apache.iceberg.Table`; None for none."""
+    snapshot = _newest_snapshot(iceberg_table, query_id)
+    return None if snapshot is None else int(snapshot.summary().get(BATCH_ID))
+
+
+def _newest_snapshot(iceberg_table: Any, query_id: str) -> Any:
     snapshot = iceberg_table.currentSnapshot()
-    while snapshot is not None:
-        summary = snapshot.summary()
-        if summary.get(QUERY_ID) == query_id:
-            return int(summary.get(BATCH_ID))
+    while snapshot is not None and snapshot.summary().get(QUERY_ID) != query_id:
         parent = snapshot.parentId()
         snapshot = None if parent is None else iceberg_table.snapshot(parent)
-    return None
+    return snapshot
 
 
 def append(rows: DataFrame, table: Table, batch: BatchIdentity) -> int:
-    """Append the rows as one snapshot that names the batch; how many there were."""
-    spark = rows.sparkSession
-    before = load(spark, table).currentSnapshot()
+    """Append the rows as one snapshot that names the batch, empty or not; how many there were."""
     (
         rows.writeTo(table.qualified_name)
         .option(f"snapshot-property.{QUERY_ID}", batch.query_id)
         .option(f"snapshot-property.{BATCH_ID}", str(batch.batch_id))
         .append()
     )
-    after = load(spark, table).currentSnapshot()
-    if after is None or (before is not None and after.snapshotId() == before.snapshotId()):
-        return 0
-    return int(after.summary().get("added-records") or 0)
+    snapshot = _newest_snapshot(load(rows.sparkSession, table), batch.query_id)
+    if snapshot is None or int(snapshot.summary().get(BATCH_ID)) != batch.batch_id:
+        raise TransientError(f"{table.qualified_name} does not show batch {batch.batch_id}, which was just appended")
+    return int(snapshot.summary().get("added-records") or 0)
 
 
 def load(spark: SparkSession, table: Table) -> Any:
