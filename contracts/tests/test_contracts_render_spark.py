@@ -21,7 +21,14 @@ def ddl_parser() -> Iterator[Any]:
     """`StructType.fromDDL`, which parses in the JVM and so wants a session."""
     session = pyspark_sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
     yield pyspark_sql.types.StructType.fromDDL
+    context = session.sparkContext
     session.stop()
+    # A JVM keeps its class path for life: the lake's tests, in the same process, need one with other jars.
+    kind = type(context)
+    kind._gateway.shutdown()
+    kind._gateway.proc.stdin.close()
+    kind._gateway.proc.wait(20)
+    kind._gateway = kind._jvm = None
 
 
 def without_metadata(schema: Any) -> list[tuple[str, str, bool]]:

@@ -62,6 +62,28 @@ def test_puback_confirms_nothing_and_a_receipt_does() -> None:
     assert made.window == 0
 
 
+def test_before_the_first_receipt_a_full_window_lets_each_live_reading_pass_once() -> None:
+    made = device(packet_bytes_max=1_000)
+    fill(made, SETTINGS.readings_max)
+    assert not made.offer(reading(9))
+    assert not made.offer(reading(10, b"x" * 2_000))
+    assert not made.offer(reading(11))
+    assert published(made, 0) == [9, 11]
+    made.on_puback((BOOT, 9), 0)
+    assert published(made, 0) == []
+    assert made.window == SETTINGS.readings_max
+
+
+def test_after_the_first_receipt_a_full_window_holds_live_readings_back() -> None:
+    made = device()
+    fill(made, SETTINGS.readings_max)
+    made.on_receipt({BOOT: [(1, 1)]})
+    assert made.offer(reading(9))
+    assert published(made, 0) == [9]
+    assert not made.offer(reading(10))
+    assert published(made, 0) == []
+
+
 def test_nothing_is_sent_without_a_connection_and_all_is_sent_again_after_a_reconnect() -> None:
     made = device(connected=False)
     for sequence in (1, 2, 3):

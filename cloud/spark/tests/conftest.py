@@ -87,7 +87,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     """A bucket at a MiniStack of our own."""
     from smartcity.lake.frames import s3_client  # noqa: PLC0415
@@ -128,7 +128,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
         os.environ.update(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def spark(storage: Storage) -> Iterator[Any]:
     """One local Spark with the tables made."""
     from smartcity.lake.session import start_session  # noqa: PLC0415
@@ -142,7 +142,7 @@ def spark(storage: Storage) -> Iterator[Any]:
     session.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def grid_rows(spark: Any) -> Any:
     """The routes' grid as a table."""
     from smartcity.lake.places import grid_table  # noqa: PLC0415
@@ -150,7 +150,7 @@ def grid_rows(spark: Any) -> Any:
     return grid_table(spark)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def as_records(spark: Any) -> Callable[..., Any]:
     """Records as a DataFrame of the shape of Spark's Kafka source."""
 

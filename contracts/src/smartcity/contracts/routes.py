@@ -17,8 +17,8 @@ from importlib import resources
 from typing import Any
 
 ROUTE_NAMES = ("waterloo-toronto", "london-birmingham")
-_SEMI_MAJOR_AXIS_M = 6_378_137.0
-_ECCENTRICITY_SQUARED = 0.00669437999014
+WGS84_SEMI_MAJOR_AXIS_M = 6_378_137.0
+WGS84_ECCENTRICITY_SQUARED = 0.00669437999014
 ON_ROUTE_MAX_M = 250.0
 """A position further from every line than this belongs to no route."""
 
@@ -100,9 +100,9 @@ class Route:
 def metres_per_degree(latitude: float) -> tuple[float, float]:
     """Length of a degree of latitude and of longitude at a latitude, in metres (WGS 84 radii of curvature)."""
     sine = math.sin(math.radians(latitude))
-    w = 1 - _ECCENTRICITY_SQUARED * sine * sine
-    meridional = _SEMI_MAJOR_AXIS_M * (1 - _ECCENTRICITY_SQUARED) / w**1.5
-    normal = _SEMI_MAJOR_AXIS_M / math.sqrt(w)
+    w = 1 - WGS84_ECCENTRICITY_SQUARED * sine * sine
+    meridional = WGS84_SEMI_MAJOR_AXIS_M * (1 - WGS84_ECCENTRICITY_SQUARED) / w**1.5
+    normal = WGS84_SEMI_MAJOR_AXIS_M / math.sqrt(w)
     return math.radians(meridional), math.radians(normal) * math.cos(math.radians(latitude))
 
 

@@ -198,7 +198,7 @@ class Courier:
         if any(endpoint.device.connected and endpoint.device.window for endpoint in self._endpoints.values()):
             self._receipts_missed = True
             log.warning(
-                "no receipt for %.0f s: readings wait in the outbox until the bridge confirms them."
+                "no receipt for %.0f s: readings stay in the outbox until a bridge confirms them."
                 " For a broker without a bridge use --confirm puback",
                 _RECEIPTS_MISSED_AFTER_S,
             )

@@ -11,6 +11,9 @@ It performs nothing and knows no clock: the caller passes the monotonic time in 
   storm and a recovery takes a few round trips. What is *not* acknowledged is TCP's business, until `puback_timeout_s`.
 - After a reconnect the whole window is sent again, oldest first.
 - A reading that the gateway cannot take is refused with a reason and never stands in the way of the next one.
+- Until the first receipt nobody knows whether a bridge listens at all. Then a reading that finds the window full is
+  published once all the same, so that a plain broker sees a living device; it stays in the outbox, and waits for its
+  turn in the window like the rest of the backlog.
 - Live readings pass a backlog: what is read back from the outbox may fill three quarters of the window, so that
   readings generated now find room beside an hour's backlog. (What finds none joins the backlog.)
 """
@@ -102,6 +105,8 @@ class Device:
         self._unsent: deque[Key] = deque()
         self._unacknowledged: set[Key] = set()
         self._suspects: set[Key] = set()
+        self._receipted = False
+        self._passing: deque[Reading] = deque(maxlen=settings.readings_max)
         self._connected = False
         self._in_flight_max = settings.in_flight_max
         self._packet_bytes_max: int | None = None
@@ -129,6 +134,8 @@ class Device:
     def offer(self, reading: Reading) -> bool:
         """Takes a reading just generated, if there is room; otherwise it is part of the backlog."""
         if not self._room(self._settings.readings_max, self._settings.bytes_max, len(reading.payload)):
+            if self._connected and not self._receipted:
+                self._passing.append(reading)
             return False
         self._enter(reading)
         return True
@@ -167,6 +174,7 @@ class Device:
                 self._blame(next(iter(self._unacknowledged)))
             self._suspects = {key for key in self._unacknowledged if key in self._window}
         self._unacknowledged.clear()
+        self._passing.clear()
         for slot in self._window.values():
             slot.sent_at, slot.acknowledged = None, False
         self._unsent = deque(self._window)
@@ -189,6 +197,8 @@ class Device:
             if self._leave(key).resent:
                 self._burst = min(self._burst * 2, self._settings.readings_max)
         if confirmed:
+            self._receipted = True
+            self._passing.clear()
             self._reset_backoff()
         return len(confirmed)
 
@@ -200,6 +210,7 @@ class Device:
         if self._connected:
             self._collect_overdue(now, actions)
             self._collect_unsent(now, actions)
+            self._collect_passing(actions)
         actions.extend(self._refusals)
         self._refusals.clear()
         return actions
@@ -211,6 +222,13 @@ class Device:
             slot = self._window.get(key)
             if slot is not None:
                 self._send(slot, now, actions)
+
+    def _collect_passing(self, actions: list[Action]) -> None:
+        while self._passing and not self._suspects and len(self._unacknowledged) < self._in_flight_max:
+            reading = self._passing.popleft()
+            if reading.key not in self._window and self._too_large(reading) is None:
+                self._unacknowledged.add(reading.key)
+                actions.append(Publish(reading))
 
     def _collect_overdue(self, now: float, actions: list[Action]) -> None:
         oldest = next(iter(self._window.values()), None)
@@ -245,6 +263,16 @@ class Device:
         slot.sent_at, slot.acknowledged = now, False
         self._unacknowledged.add(reading.key)
         actions.append(Publish(reading))
+
+    def _too_large(self, reading: Reading) -> str | None:
+        """Why the gateway's CONNACK forbids this packet, or None."""
+        if self._packet_bytes_max is None:
+            return None
+        # The time of sending has a fixed width, so that any time gives the size.
+        size = packet_bytes(reading_message(reading, reading.time))
+        if size <= self._packet_bytes_max:
+            return None
+        return f"the packet has {size} bytes, the gateway takes {self._packet_bytes_max}"
 
     def _blame(self, key: Key) -> None:
         slot = self._window.get(key)

@@ -272,3 +272,7 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, e.g. localhost:1883")
     return host.strip("[]"), int(port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +21,9 @@ QUESTIONS = {
     "incidents_by_type_and_status": "incidents by type and status",
 }
 """Saved queries of `smartcity.aws`, and what they ask."""
+
+WIDTH_KEPT_CHARACTERS = 18
+"""A column is not squeezed below this, or below its longest cell."""
 
 
 class AnswerError(LocalError):
@@ -49,11 +51,15 @@ class Answer:
 
     def table(self) -> Table:
         table = Table(title=f"Athena: {self.question}", title_justify="left")
-        for column, is_number in zip(self.columns, _numbers(self.rows, len(self.columns)), strict=True):
+        cells = [tuple("" if value is None else str(value) for value in row) for row in self.rows]
+        for i, column in enumerate(self.columns):
+            is_number = any(isinstance(row[i], int | float) for row in self.rows)
             side: Literal["left", "right"] = "right" if is_number else "left"
-            table.add_column(escape(column), justify=side, no_wrap=True, overflow="ellipsis")
-        for row in self.rows:
-            table.add_row(*("" if value is None else escape(str(value)) for value in row))
+            # On a narrow terminal the long texts are cut, so that the others stay readable.
+            width = min(max(len(text) for text in (column, *(row[i] for row in cells))), WIDTH_KEPT_CHARACTERS)
+            table.add_column(escape(column), justify=side, no_wrap=True, overflow="ellipsis", min_width=width)
+        for row in cells:
+            table.add_row(*map(escape, row))
         return table
 
 
@@ -80,7 +86,3 @@ def ask() -> tuple[Answer, ...]:
             )
         )
     return tuple(answers)
-
-
-def _numbers(rows: Sequence[tuple[Any, ...]], count: int) -> list[bool]:
-    return [any(isinstance(row[i], int | float) for row in rows) for i in range(count)]

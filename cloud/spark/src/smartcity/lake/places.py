@@ -17,6 +17,8 @@ from pyspark.sql import functions as fn
 from smartcity.contracts.routes import (
     ON_ROUTE_MAX_M,
     ROUTE_NAMES,
+    WGS84_ECCENTRICITY_SQUARED,
+    WGS84_SEMI_MAJOR_AXIS_M,
     Route,
     metres_per_degree,
     route,
@@ -27,9 +29,6 @@ _CELLS_AROUND = 360 * CELLS_PER_DEGREE
 _SAMPLE_M = 200.0
 _REACH_M = ON_ROUTE_MAX_M + _SAMPLE_M / 2 + 10
 """A position within ON_ROUTE_MAX_M of a segment lies this near to one of the segment's samples."""
-
-_SEMI_MAJOR_AXIS_M = 6_378_137.0
-_ECCENTRICITY_SQUARED = 0.00669437999014
 
 LineSegment = tuple[str, float, float, float, float, float, float]
 """Route, then latitude, longitude and km at the start, and their differences to the end."""
@@ -134,7 +133,7 @@ def _nearest(segments: Column, latitude: Column, longitude: Column) -> Column:
 def _metres_per_degree(latitude: Column) -> tuple[Column, Column]:
     """`contracts.routes.metres_per_degree` as expressions."""
     sine = fn.sin(fn.radians(latitude))
-    w = 1 - _ECCENTRICITY_SQUARED * sine * sine
-    meridional = _SEMI_MAJOR_AXIS_M * (1 - _ECCENTRICITY_SQUARED) / fn.pow(w, fn.lit(1.5))
-    normal = _SEMI_MAJOR_AXIS_M / fn.sqrt(w)
+    w = 1 - WGS84_ECCENTRICITY_SQUARED * sine * sine
+    meridional = WGS84_SEMI_MAJOR_AXIS_M * (1 - WGS84_ECCENTRICITY_SQUARED) / fn.pow(w, fn.lit(1.5))
+    normal = WGS84_SEMI_MAJOR_AXIS_M / fn.sqrt(w)
     return fn.radians(meridional), fn.radians(normal) * fn.cos(fn.radians(latitude))
