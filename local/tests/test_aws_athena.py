@@ -76,6 +76,7 @@ def _readings(day: int) -> pa.Table:
             ),
             "speed": pa.array([None if n % 10 == 9 else float(n % 100) for n in numbers], pa.float64()),
             "codes": [["P0171", "P0300"] if n % 2 else [] for n in numbers],
+            "raw": pa.array([bytes(n % 5) for n in numbers], pa.binary()),
             "padding": [f"{n * 7919 % 1_000_003:x}" * 8 for n in numbers],
         }
     )
@@ -111,6 +112,8 @@ def _hive_table(endpoints: Any) -> None:
 
 QUERIES: list[tuple[str, list[list[str | None]]]] = [
     ("SELECT count(*) FROM readings", [["2000"]]),
+    ("SELECT length(to_utf8('Größe')), length('Größe')", [["7", "5"]]),
+    ("SELECT sum(length(raw)), max(length(device_id)) FROM readings", [["4000", "5"]]),
     ("SELECT count(speed), sum(n), avg(speed) FROM readings", [["1800", "1999000", "49.0"]]),
     ("SELECT n, speed FROM readings WHERE n IN (8, 9) ORDER BY n", [["8", "8.0"], ["9", None]]),
     (

@@ -246,6 +246,14 @@ def _rewrite(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.ArgMax | exp.ArgMin) and not node.args.get("count"):
         name = "arg_max_null" if isinstance(node, exp.ArgMax) else "arg_min_null"
         return exp.Anonymous(this=name, expressions=[node.this, node.expression])
+    return _rename(node)
+
+
+def _rename(node: exp.Expr) -> exp.Expr:
+    """Functions that DuckDB has under another name for these arguments."""
+    if isinstance(node, exp.Length) and (node.this.is_type("binary", "varbinary") or isinstance(node.this, exp.Encode)):
+        # Athena's length of bytes counts bytes; DuckDB's takes no bytes.
+        return exp.Anonymous(this="octet_length", expressions=[node.this])
     if isinstance(node, exp.ArraySize) and (node.this.is_type("map") or isinstance(node.this, exp.Map | exp.VarMap)):
         return exp.Anonymous(this="cardinality", expressions=[node.this])
     if isinstance(node, exp.Anonymous) and node.name.lower() == "format_datetime" and len(node.expressions) == 2:
