@@ -38,7 +38,7 @@ from smartcity.local.verify.generated import GeneratedReader, Logged, find_logs,
 from smartcity.local.verify.lake import Lake, LakeAccess
 from smartcity.local.verify.report import Report
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(600)]
 
 SEED = 20261121
 SIMULATED_S = 1_800

@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 
 from smartcity.local import process
 from smartcity.local.errors import ServiceError
-from smartcity.local.services import Service
+from smartcity.local.services import Place, Service
 from smartcity.local.services.kafka import record_counts
 from smartcity.local.stack import SUPERVISOR, Stack, Status
 
@@ -132,3 +132,15 @@ def test_a_service_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) ->
     stack = Stack(tmp_path, services=[broken])
     with pytest.raises(ServiceError, match=r"broken ended while starting(?s:.*)the disk is on fire"):
         stack.up(supervise=False)
+
+
+def test_a_missing_program_is_named_before_anything_is_started(tmp_path: Path) -> None:
+    def missing(_place: Place) -> list[str]:
+        raise ServiceError("broker is not installed")
+
+    willing = Service(name="willing", command=lambda place: ["/bin/sleep", "60"], probe=lambda place: None)
+    lacking = Service(name="lacking", command=missing, probe=lambda place: None)
+    stack = Stack(tmp_path, services=[willing, lacking])
+    with pytest.raises(ServiceError, match="broker is not installed"):
+        stack.up(supervise=False)
+    assert [status.state for status in stack.statuses()] == ["down", "down", "down"]

@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0; 1 where something failed, 2 for a usage error, 130 when interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # It tells at each start where it found credentials.
     flags = parser(_chosen(arguments)).parse_args(arguments)
     flags.var = (flags.var or default_var()).expanduser().resolve()
     command = importlib.import_module(f"smartcity.local.commands.{flags.command}")

@@ -88,6 +88,8 @@ class Stack:
         self.layout.var.mkdir(parents=True, exist_ok=True)
         with self._locked():
             place = Place(layout=self.layout, ports=self._choose_ports(wanted, progress))
+            for service in wanted:
+                service.command(place)  # A missing program is named before anything is started.
             self._start_all(wanted, place, progress)
             if supervise and process.find(self._record(SUPERVISOR)) is None:
                 self._start_supervisor()
