@@ -82,7 +82,8 @@ def _report_undelivered(outcome: Outcome, state: Path) -> int:
     more = f" and {len(outcome.undelivered) - 10} devices more" if len(outcome.undelivered) > 10 else ""
     print(
         f"smartcity-sim: {total} readings were not confirmed: {named}{more}. "
-        f"They are kept in {state / 'outbox.db'} and will be sent at the next start with --state {state}",
+        f"They are kept in {state / 'outbox.db'} and will be sent at the next start with --state {state}. "
+        "Where no bridge stands behind the broker, use --confirm puback",
         file=sys.stderr,
     )
     return 0 if outcome.stopped else 1
