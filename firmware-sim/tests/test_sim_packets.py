@@ -139,7 +139,7 @@ def test_pingreq_and_disconnect_are_what_paho_writes() -> None:
     st.lists(st.tuples(texts, texts), max_size=3),
     texts,
 )
-def test_a_connack_with_any_properties_is_read(
+def test_a_connack_with_any_properties_is_read(  # noqa: PLR0917 - Hypothesis fills them in.
     code: int,
     receive_max: int | None,
     packet_max: int | None,
@@ -199,14 +199,14 @@ def test_bytes_that_are_no_mqtt_raise_nothing_else(data: bytes) -> None:
             for read in (packets.read_connack, packets.read_acknowledgement, packets.read_suback):
                 try:
                     read(body)
-                except packets.MalformedPacket:
+                except packets.MalformedPacketError:
                     continue
             packets.read_publish(first, body)
-    except packets.MalformedPacket:
+    except packets.MalformedPacketError:
         return
 
 
 @pytest.mark.parametrize("data", [b"\x30\xff\xff\xff\xff\x01", b"\x30\xff\xff\x7f"])
 def test_a_length_beyond_the_limit_ends_the_connection(data: bytes) -> None:
-    with pytest.raises(packets.MalformedPacket):
+    with pytest.raises(packets.MalformedPacketError):
         packets.split(data, packet_bytes_max=LIMIT)

@@ -354,7 +354,7 @@ class FleetTransport:
             )
             for first, body in found:
                 self._take(link, first, body)
-        except packets.MalformedPacket as error:
+        except packets.MalformedPacketError as error:
             self._end(link, f"the gateway sent {error}", blamed=True)
 
     def _take(self, link: _Link, first: int, body: bytes) -> None:
@@ -381,7 +381,7 @@ class FleetTransport:
             code = body[0] if body else 0
             self._end(link, f"the gateway disconnected: {_reason(code)}", blamed=code in _BLAMING)
         elif kind != packets.PINGRESP:
-            raise packets.MalformedPacket(f"a packet of type 0x{kind:02X}")
+            raise packets.MalformedPacketError(f"a packet of type 0x{kind:02X}")
 
     # Ending.
 

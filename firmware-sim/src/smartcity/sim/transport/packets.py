@@ -31,7 +31,7 @@ _FOUR_BYTES = frozenset({0x02, 0x11, 0x18, _PACKET_BYTES_MAX})
 _STRING = frozenset({_CONTENT_TYPE, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1A, 0x1C, 0x1F})
 
 
-class MalformedPacket(ValueError):
+class MalformedPacketError(ValueError):
     """The gateway sent something that is not MQTT 5."""
 
 
@@ -87,7 +87,7 @@ def split(data: bytes, *, packet_bytes_max: int) -> tuple[list[tuple[int, bytes]
     """The whole packets in `data` as (first byte, body), and the bytes of the one that is not whole yet.
 
     Raises:
-        MalformedPacket: a length that no packet can have, or one beyond `packet_bytes_max`.
+        MalformedPacketError: a length that no packet can have, or one beyond `packet_bytes_max`.
     """
     packets: list[tuple[int, bytes]] = []
     at, available = 0, len(data)
@@ -99,7 +99,7 @@ def split(data: bytes, *, packet_bytes_max: int) -> tuple[list[tuple[int, bytes]
                 break
             length, begin = found
         if length > packet_bytes_max:
-            raise MalformedPacket(f"a packet of {length} bytes")
+            raise MalformedPacketError(f"a packet of {length} bytes")
         end = begin + length
         if end > available:
             break
@@ -111,10 +111,10 @@ def split(data: bytes, *, packet_bytes_max: int) -> tuple[list[tuple[int, bytes]
 def read_connack(body: bytes) -> Connack:
     """
     Raises:
-        MalformedPacket: it ends early, or holds a property that MQTT 5 does not know.
+        MalformedPacketError: it ends early, or holds a property that MQTT 5 does not know.
     """
     if len(body) < 3:
-        raise MalformedPacket("a CONNACK that ends early")
+        raise MalformedPacketError("a CONNACK that ends early")
     receive_max, packet_bytes_max, keepalive_s = _RECEIVE_MAX_DEFAULT, None, None
     at, end = _block(body, 2)
     while at < end:
@@ -134,17 +134,17 @@ def read_publish(first: int, body: bytes) -> tuple[int | None, str, bytes]:
     """Packet id (None at QoS 0), topic and payload.
 
     Raises:
-        MalformedPacket: it ends early, or comes at QoS 2, which no one subscribed to.
+        MalformedPacketError: it ends early, or comes at QoS 2, which no one subscribed to.
     """
     qos = first >> 1 & 3
     if qos > 1 or len(body) < 2:
-        raise MalformedPacket("a PUBLISH that no one can have sent")
+        raise MalformedPacketError("a PUBLISH that no one can have sent")
     at = 2 + _U16.unpack_from(body)[0]
     packet_id = None
     if qos:
         packet_id = _U16.unpack(body[at : at + 2].rjust(2, b"\0"))[0] or None
         if packet_id is None:
-            raise MalformedPacket("a PUBLISH at QoS 1 without packet id")
+            raise MalformedPacketError("a PUBLISH at QoS 1 without packet id")
     _, end = _block(body, at + 2 * qos)
     return packet_id, body[2:at].decode(errors="replace"), body[end:]
 
@@ -153,10 +153,10 @@ def read_acknowledgement(body: bytes) -> tuple[int, int]:
     """Packet id and reason code of a PUBACK (3.4); Success where the short form leaves it out.
 
     Raises:
-        MalformedPacket: it ends early.
+        MalformedPacketError: it ends early.
     """
     if len(body) < 2:
-        raise MalformedPacket("a PUBACK that ends early")
+        raise MalformedPacketError("a PUBACK that ends early")
     return body[0] << 8 | body[1], body[2] if len(body) > 2 else 0
 
 
@@ -164,7 +164,7 @@ def read_suback(body: bytes) -> list[int]:
     """The reason codes of a SUBACK (3.9).
 
     Raises:
-        MalformedPacket: it ends early.
+        MalformedPacketError: it ends early.
     """
     _, end = _block(body, 2)
     return list(body[end:])
@@ -222,14 +222,14 @@ def _read_varint(data: bytes, at: int, available: int) -> tuple[int, int] | None
         value |= (data[at + i] & 0x7F) << 7 * i
         if not data[at + i] & 0x80:
             return value, at + i + 1
-    raise MalformedPacket("a length of more than four bytes")
+    raise MalformedPacketError("a length of more than four bytes")
 
 
 def _block(body: bytes, at: int) -> tuple[int, int]:
     """Where the properties begin and end."""
     found = _read_varint(body, at, len(body))
     if found is None or found[0] + found[1] > len(body):
-        raise MalformedPacket("properties that end early")
+        raise MalformedPacketError("properties that end early")
     length, begin = found
     return begin, begin + length
 
@@ -254,10 +254,10 @@ def _read_property(body: bytes, at: int, end: int) -> tuple[int, int, int]:
         for _ in range(2):
             at += 2 + int.from_bytes(body[at : at + 2], "big")
     else:
-        raise MalformedPacket(f"property 0x{kind:02X}")
+        raise MalformedPacketError(f"property 0x{kind:02X}")
     if width:
         value = int.from_bytes(body[at : at + width], "big")
         at += width
     if at > end:
-        raise MalformedPacket("a property that ends early")
+        raise MalformedPacketError("a property that ends early")
     return kind, value, at
