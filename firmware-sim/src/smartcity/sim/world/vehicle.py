@@ -32,9 +32,9 @@ class Vehicle:
 
     __slots__ = (
         "_breakdown_m", "_driver", "_engine_read", "_factor", "_flow_at", "_held_until", "_light", "_phase", "_rng",
-        "_traffic", "_weather", "_weather_at", "acceleration", "arrived", "conditions", "depart_at", "distance", "engine",
-        "index", "latitude", "longitude", "model", "name", "noise_at", "on_break_down", "piece", "place", "road", "running",
-        "speed", "trouble_codes", "year",
+        "_traffic", "_weather", "_weather_at", "acceleration", "arrived", "conditions", "depart_at", "distance",
+        "engine", "index", "latitude", "longitude", "model", "name", "noise_at", "on_break_down", "piece", "place",
+        "road", "running", "speed", "trouble_codes", "year",
     )  # fmt: skip
 
     def __init__(
