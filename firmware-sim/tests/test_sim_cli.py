@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ def test_the_listing_is_in_order(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["run", "--broker", "host:port"], "HOST:PORT"),
         (["run", "--speed", "0"], "above 0"),
         (["run", "--vehicles", "0"], "whole number"),
+        (["run", "--streams", "gps,sonar"], "sonar"),
+        (["run", "--transport", "pigeon"], "fleet"),
         (["run", "--pending-max", "many"], "whole number"),
         (["run", "--until", "soon"], "RFC 3339"),
     ],
@@ -54,6 +57,30 @@ def test_a_mistake_is_named(arguments: list[str], named: str, capsys: pytest.Cap
     error = capsys.readouterr().err
     assert named in error
     assert "Traceback" not in error
+
+
+def test_streams_choose_what_is_observed_and_change_nothing_in_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def lines(name: str, *arguments: str) -> list[str]:
+        generate(capsys, "--vehicles", "3", "--out", str(tmp_path / name), *arguments)
+        return (tmp_path / name).read_text().splitlines()
+
+    everything = lines("all")
+    for stream in ("gps", "vehicle", "weather"):
+        some = lines(stream, "--streams", stream)
+        assert some == [line for line in everything if json.loads(line)["stream"] == stream]
+        assert some
+
+
+def test_more_devices_than_open_files_are_refused_in_words(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (64, 128))
+    assert main(["run", "--vehicles", "50", "--streams", "gps", "--state", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "100 devices need 164 open files" in error
+    assert "128" in error
 
 
 def test_a_start_in_the_future_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def test_the_envelope_reads_back() -> None:
     assert dict(message.properties)["metadata"] == '{"make":"Škoda"}'
     envelope = read_envelope(message.properties)
     assert envelope == reading.envelope(NOW)
+    assert list(message.properties[:-1]) == reading.envelope(NOW).properties()
     assert envelope is not None
     assert (envelope.time, envelope.sent_time) == (reading.time, NOW)
 

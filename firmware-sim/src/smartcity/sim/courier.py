@@ -2,11 +2,17 @@
 
 It owns the devices' state machines. Once per tick it writes what has come together in *one* transaction (receipts,
 refusals, new readings), and only then publishes.
+
+A tick visits only devices to which something happened (an event, a new reading, a backlog for which there is room) and
+those whose deadline has come (an overdue receipt, the next status report): with thousands of devices, few.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -31,6 +37,7 @@ log = logging.getLogger(__name__)
 _BACKLOG_ROWS = 64
 _SAY_AGAIN_S = 15.0
 _RECEIPTS_MISSED_AFTER_S = 30.0
+_RECEIPTS_MISSED_LOOK_S = 1.0
 
 
 @dataclass(slots=True)
@@ -52,11 +59,15 @@ class _Endpoint:
 
     device: Device
     boots: deque[str]
+    backlog: bool
+    """Whether the outbox may hold readings that are not in the window."""
     after: int = 0
     pending: int = 0
     refused: int = 0
     dropped: int = 0
-    report_at: float = 0.0
+    report_at: float = math.inf
+    alarm_at: float = math.inf
+    """The entry in the heap of deadlines that counts; later ones are not needed, earlier ones are void."""
     status_in_flight: int = 0
     rival_named: bool = False
 
@@ -88,7 +99,11 @@ class Courier:
         self._unreachable_said_at: float | None = None
         self._confirmed_at = monotonic()
         self._receipts_missed = False
+        self._receipts_looked_at = monotonic()
         self._counts = Counts(generated=Counter())
+        self._touched: dict[str, _Endpoint] = {}
+        self._alarms: list[tuple[float, int, _Endpoint]] = []
+        self._order = itertools.count()
 
     def start(self, device_ids: Iterable[str]) -> None:
         """A new boot of each device; devices that only have a backlog of earlier boots are started to send it."""
@@ -98,7 +113,9 @@ class Courier:
             for device_id in names:
                 boot = self._outbox.start(device_id)
                 device = Device(device_id=device_id, boot=boot, settings=self._window, random=self._random)
-                self._endpoints[device_id] = _Endpoint(device, deque([*backlog.get(device_id, []), boot]))
+                old = backlog.get(device_id, [])
+                self._endpoints[device_id] = _Endpoint(device, deque([*old, boot]), bool(old))
+        self._touched = {device_id: self._endpoints[device_id] for device_id in backlog}
         for device_id, endpoint in self._endpoints.items():
             self._transport.open(device_id, partial(self._status, endpoint, "offline", will=True))
 
@@ -109,7 +126,6 @@ class Courier:
 
     def counts(self) -> Counts:
         self._counts.pending = self._outbox.pending()
-        self._counts.connected = sum(endpoint.device.connected for endpoint in self._endpoints.values())
         return self._counts
 
     def handle(self, events: Iterable[Event]) -> None:
@@ -121,8 +137,12 @@ class Courier:
                 continue
             endpoint = touched[event.device_id] = self._endpoints[event.device_id]
             self._handle_one(endpoint, event)
+        now = self._monotonic()
         for endpoint in touched.values():
-            self._act(endpoint)
+            self._act(endpoint, now)
+            self._set_alarm(endpoint)
+            if endpoint.backlog:
+                self._touched[endpoint.device.device_id] = endpoint  # The next tick looks whether it finds room.
 
     def tick(self, observations: Sequence[Observation]) -> None:
         """Writes all that has come together since the last tick, then publishes."""
@@ -133,14 +153,20 @@ class Courier:
                 self._write_outcomes()
                 kept = self._outbox.append(batch)
         self._count(batch, kept)
+        touched, self._touched = self._touched, {}
         for reading in kept:
-            self._endpoints[reading.device_id].device.offer(reading)
+            endpoint = touched[reading.device_id] = self._endpoints[reading.device_id]
+            if not endpoint.device.offer(reading):
+                endpoint.backlog = True
         now = self._monotonic()
-        for endpoint in self._endpoints.values():
-            self._fill_from_backlog(endpoint)
-            self._act(endpoint)
+        self._collect_alarms(now, touched)
+        for device_id, endpoint in touched.items():
+            if endpoint.backlog and self._fill_from_backlog(endpoint):
+                self._touched[device_id] = endpoint
+            self._act(endpoint, now)
             if endpoint.device.connected and now >= endpoint.report_at:
                 self._report(endpoint, "online")
+            self._set_alarm(endpoint)
         self._say_receipts_missed(now)
 
     def say_goodbye(self) -> None:
@@ -161,14 +187,17 @@ class Courier:
                 if self._unreachable_said_at is not None:
                     self._unreachable_said_at = None
                     log.info("connected to the gateway again")
+                self._counts.connected += not device.connected
                 device.on_connected(receive_max=receive_max, packet_bytes_max=packet_bytes_max)
-                self._report(endpoint, "online")
+                self._report(endpoint, "online", spread=True)
             case Disconnected(_, detail, blamed):
                 log.debug("%s: disconnected: %s", device.device_id, detail)
                 if "taken over" in detail and not endpoint.rival_named:
                     endpoint.rival_named = True
                     log.warning("%s: another client connects under this name: stop the other one", device.device_id)
                 endpoint.status_in_flight = 0
+                endpoint.report_at = math.inf
+                self._counts.connected -= device.connected
                 device.on_disconnected(blamed=blamed)
             case Acknowledged(_, None, reason_code):
                 endpoint.status_in_flight -= 1
@@ -195,6 +224,9 @@ class Courier:
     def _say_receipts_missed(self, now: float) -> None:
         if self._receipts_missed or now < self._confirmed_at + _RECEIPTS_MISSED_AFTER_S:
             return
+        if now < self._receipts_looked_at + _RECEIPTS_MISSED_LOOK_S:
+            return
+        self._receipts_looked_at = now
         if any(endpoint.device.connected and endpoint.device.window for endpoint in self._endpoints.values()):
             self._receipts_missed = True
             log.warning(
@@ -203,9 +235,23 @@ class Courier:
                 _RECEIPTS_MISSED_AFTER_S,
             )
 
-    def _act(self, endpoint: _Endpoint) -> None:
+    def _collect_alarms(self, now: float, touched: dict[str, _Endpoint]) -> None:
+        while self._alarms and self._alarms[0][0] <= now:
+            at, _, endpoint = heapq.heappop(self._alarms)
+            if at == endpoint.alarm_at:
+                endpoint.alarm_at = math.inf
+                touched[endpoint.device.device_id] = endpoint
+
+    def _set_alarm(self, endpoint: _Endpoint) -> None:
+        """One that comes too early costs a look; so an earlier one that is already set serves."""
+        at = min(endpoint.report_at, endpoint.device.wake_at())
+        if at < endpoint.alarm_at:
+            endpoint.alarm_at = at
+            heapq.heappush(self._alarms, (at, next(self._order), endpoint))
+
+    def _act(self, endpoint: _Endpoint, now: float) -> None:
         device = endpoint.device
-        for action in device.due(self._monotonic()):
+        for action in device.due(now):
             match action:
                 case Publish(reading):
                     message = reading_message(reading, self._wall_clock())
@@ -257,7 +303,8 @@ class Courier:
             endpoint.pending += 1
         self._counts.dropped += len(batch) - len(kept)
 
-    def _fill_from_backlog(self, endpoint: _Endpoint) -> None:
+    def _fill_from_backlog(self, endpoint: _Endpoint) -> bool:
+        """True if it has to be asked again although nothing happens: rows were left and there was room."""
         device = endpoint.device
         while self._outbox.pending(device.device_id) > device.window and (room := device.backlog_room()):
             rows = self._outbox.next_to_send(
@@ -268,15 +315,19 @@ class Courier:
                 if last is not None:
                     endpoint.after = last.sequence
                 if last is not rows[-1]:
-                    return
+                    return False
             elif len(endpoint.boots) > 1:
                 endpoint.boots.popleft()
                 endpoint.after = 0
             else:
-                return
+                return device.window == 0
+        endpoint.backlog = self._outbox.pending(device.device_id) > device.window
+        return False
 
-    def _report(self, endpoint: _Endpoint, state: str) -> None:
-        endpoint.report_at = self._monotonic() + REPORT_INTERVAL_S
+    def _report(self, endpoint: _Endpoint, state: str, *, spread: bool = False) -> None:
+        """`spread`: the next one comes after a random part of the interval, so that devices do not report in step."""
+        interval_s = REPORT_INTERVAL_S * (self._random.random() if spread else 1.0)
+        endpoint.report_at = self._monotonic() + interval_s
         if self._transport.publish(endpoint.device.device_id, self._status(endpoint, state), None):
             endpoint.status_in_flight += 1
 

@@ -21,6 +21,7 @@ It performs nothing and knows no clock: the caller passes the monotonic time in 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -203,6 +204,15 @@ class Device:
         return len(confirmed)
 
     # What to do.
+
+    def wake_at(self) -> float:
+        """When `due` has something to do although nothing happens until then: infinity, or a monotonic time."""
+        oldest = next(iter(self._window.values()), None)
+        if not self._connected or oldest is None or oldest.sent_at is None:
+            return math.inf
+        if oldest.acknowledged:
+            return oldest.sent_at + self._wait_s
+        return oldest.sent_at + max(self._wait_s, self._settings.puback_timeout_s)
 
     def due(self, now: float) -> list[Action]:
         """What to perform at this time. A publish counts as done: its PUBACK or the connection's end is reported."""

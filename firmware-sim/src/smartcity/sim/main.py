@@ -18,8 +18,8 @@ from smartcity.contracts.routes import ROUTE_NAMES
 from .errors import SettingsError, SimError
 from .generate import digest, generate
 from .outbox import OutboxLimits
-from .run import Outcome, run, wall_clock
-from .settings import RunSettings, Until, WorldSettings
+from .run import PAHO_DEVICES_MAX, Outcome, run, wall_clock
+from .settings import STREAM_NAMES, RunSettings, Until, WorldSettings
 from .source import World
 from .world.city import City, CitySettings
 
@@ -31,6 +31,7 @@ _EPILOG = """examples:
   smartcity-sim run --route waterloo-toronto --vehicles 3 --broker localhost:1883
   smartcity-sim run --speed 60 --until arrived --state var/sim/demo --json
   smartcity-sim run --until never --confirm puback     (a broker without the bridge)
+  smartcity-sim run --route waterloo-toronto --vehicles 10000 --streams gps --until never
   smartcity-sim generate --seed 7 --duration 600
 """
 
@@ -63,6 +64,8 @@ def make_world(settings: WorldSettings, start: datetime) -> World:
             frame_interval_s=settings.frame_interval_s,
             weather_interval_s=settings.weather_interval_s,
             circulate=settings.circulate,
+            streams=settings.streams,
+            departures_s=settings.departures_s,
         )
     )
 
@@ -120,6 +123,8 @@ def _world_settings(arguments: argparse.Namespace) -> WorldSettings:
         frame_interval_s=arguments.frame_interval,
         weather_interval_s=arguments.weather_interval,
         circulate=arguments.until == "never",
+        streams=tuple(name for name in STREAM_NAMES if name in arguments.streams),
+        departures_s=arguments.departures_s,
     )
 
 
@@ -138,6 +143,7 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
         until=arguments.until,
         duration_s=arguments.duration,
         confirm=arguments.confirm,
+        transport=arguments.transport,
         drain_timeout_s=arguments.drain_timeout_s,
         quiet=arguments.quiet,
         limits=OutboxLimits(pending_max=arguments.pending_max, log_bytes_max=arguments.log_bytes_max),
@@ -177,6 +183,20 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
     add("--until", type=_until, default="arrived", metavar="arrived|TIME|never", help=_UNTIL_HELP)
     add("--duration", type=_positive, metavar="S", help="end after so many simulated seconds, at the latest")
     add(
+        "--streams",
+        type=_streams,
+        default=STREAM_NAMES,
+        metavar="NAME,…",
+        help=f"what is observed; devices that emit none of it are left out (default: {','.join(STREAM_NAMES)})",
+    )
+    add(
+        "--departures-s",
+        type=_count,
+        default=300,
+        metavar="S",
+        help="all vehicles depart within so many seconds of the start (default: 300)",
+    )
+    add(
         "--frame-interval", type=_count, default=60, metavar="S", help="seconds between a camera's frames (default: 60)"
     )
     add(
@@ -199,6 +219,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default="receipt",
         help="what lets a device forget a reading: the bridge's receipt (default), or the broker's PUBACK, "
         "for a broker without a bridge",
+    )
+    add(
+        "--transport",
+        choices=("auto", "paho", "fleet"),
+        default="auto",
+        help="the MQTT client: paho-mqtt, or our own for fleets "
+        f"(default: auto, that is fleet above {PAHO_DEVICES_MAX} devices)",
     )
     add(
         "--drain-timeout-s",
@@ -243,6 +270,14 @@ def _until(text: str) -> Until:
     if text == "never":
         return "never"
     return _time(text)
+
+
+def _streams(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in STREAM_NAMES:
+            raise argparse.ArgumentTypeError(f"no stream {name!r}: choose of {', '.join(STREAM_NAMES)}")
+    return names
 
 
 def _count(text: str) -> int:

@@ -104,6 +104,7 @@ class Outbox:
             self._db.execute(f"PRAGMA journal_size_limit={64 * 1024 * 1024}")
             self._migrate()
             self._waiting = self._count_waiting()
+            self._pending = sum(waiting.readings for waiting in self._waiting.values())
             self._log_bytes = self._count_log_bytes()
 
     def close(self) -> None:
@@ -142,13 +143,16 @@ class Outbox:
             if reason is None:
                 waiting.readings += 1
                 waiting.payload_bytes += len(reading.payload)
+                self._pending += 1
                 kept.append(reading)
             else:
                 dropped.append((*_identity(reading), reading.stream.name, reason, now_us))
             self._log_bytes += len(reading.payload) + len(reading.metadata or "") + _ROW_OVERHEAD_BYTES
         with self._errors("write"):
-            self._db.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row, batch))
-            self._db.executemany("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row, kept))
+            rows = [_row(reading) for reading in batch]
+            self._db.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            kept_rows = map(_row, kept) if dropped else rows
+            self._db.executemany("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)", kept_rows)
             self._db.executemany("INSERT INTO dropped VALUES (?, ?, ?, ?, ?, ?)", dropped)
             self._evict()
         return kept
@@ -166,6 +170,7 @@ class Outbox:
                 ).fetchall()
                 count += len(sizes)
                 waiting.readings -= len(sizes)
+                self._pending -= len(sizes)
                 waiting.payload_bytes -= sum(size for (size,) in sizes)
         return count
 
@@ -207,7 +212,7 @@ class Outbox:
         if device_id is not None:
             waiting = self._waiting.get(device_id)
             return waiting.readings if waiting else 0
-        return sum(waiting.readings for waiting in self._waiting.values())
+        return self._pending
 
     def pending_by_device(self) -> dict[str, int]:
         """Devices that have something pending, and how much."""

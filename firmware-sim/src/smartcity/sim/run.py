@@ -6,7 +6,7 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,14 +17,18 @@ from typing import Any
 from .clock import Clock
 from .courier import Courier
 from .loop import Loop
+from .open_files import make_room
 from .outbox import Outbox
 from .progress import Progress, summary
 from .settings import RunSettings, WorldSettings
 from .source import Source, World
 from .state import StateDirectory, resume
-from .transport import PahoTransport
+from .transport import FleetTransport, PahoTransport, Transport
 
 log = logging.getLogger(__name__)
+
+PAHO_DEVICES_MAX = 64
+"""With more devices than this, `--transport auto` is the transport for fleets."""
 
 MakeWorld = Callable[[WorldSettings, datetime], World]
 
@@ -86,7 +90,7 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
             log.info("%s: seed %d, at %s, speed %g", resumption.explanation, settings.world.seed, begin, settings.speed)
             if outbox.pending():
                 log.info("%d readings of earlier starts are still to be delivered", outbox.pending())
-        transport = PahoTransport(host=settings.host, port=settings.port, random=random, settings=settings.transport)
+        transport = _transport(settings, {*world.device_ids, *outbox.boots_pending()}, random)
         courier = Courier(
             outbox=outbox,
             transport=transport,
@@ -127,6 +131,17 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
             undelivered={} if drained else outbox.pending_by_device(),
             stopped=signals.count > 0,
         )
+
+
+def _transport(settings: RunSettings, device_ids: Collection[str], random: Random) -> Transport:
+    """
+    Raises:
+        SettingsError: this process may not open so many connections.
+    """
+    make_room(len(device_ids))
+    if settings.transport == "fleet" or (settings.transport == "auto" and len(device_ids) > PAHO_DEVICES_MAX):
+        return FleetTransport(host=settings.host, port=settings.port, random=random, settings=settings.fleet)
+    return PahoTransport(host=settings.host, port=settings.port, random=random, settings=settings.paho)
 
 
 def _drain(loop: Loop, settings: RunSettings, signals: _Signals, *, stopped: bool) -> bool:

@@ -7,14 +7,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from smartcity.contracts.streams import STREAMS
+
 from .device import WindowSettings
 from .outbox import OutboxLimits
+from .transport.fleet import FleetSettings
 from .transport.paho import PahoSettings
 
 Until = Literal["arrived", "never"] | datetime
 
 Confirm = Literal["receipt", "puback"]
 """What lets a device forget a reading: the bridge's receipt, or, with a broker that has no bridge, its PUBACK."""
+
+
+TransportKind = Literal["auto", "paho", "fleet"]
+"""Which MQTT client carries the readings; `auto` decides by the number of devices."""
+
+STREAM_NAMES = tuple(stream.name for stream in STREAMS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +39,10 @@ class WorldSettings:
     weather_interval_s: int = 60
     circulate: bool = False
     """Vehicles that have arrived depart again."""
+    streams: tuple[str, ...] = STREAM_NAMES
+    """What is observed; devices that emit none of it are not there."""
+    departures_s: int = 300
+    """All vehicles depart within so many simulated seconds of the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,4 +66,6 @@ class RunSettings:
     quiet: bool = False
     limits: OutboxLimits = field(default_factory=OutboxLimits)
     window: WindowSettings = field(default_factory=WindowSettings)
-    transport: PahoSettings = field(default_factory=PahoSettings)
+    transport: TransportKind = "auto"
+    paho: PahoSettings = field(default_factory=PahoSettings)
+    fleet: FleetSettings = field(default_factory=FleetSettings)

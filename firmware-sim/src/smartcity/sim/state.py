@@ -136,7 +136,9 @@ def _begin(
 
 def _decode(document: dict[str, Any]) -> SavedWorld:
     settings = dict(document["settings"])
-    settings["routes"] = tuple(settings["routes"])
+    for name in ("routes", "streams"):
+        if name in settings:
+            settings[name] = tuple(settings[name])
     anchor = document["anchor"]
     return SavedWorld(
         settings=WorldSettings(**settings),

@@ -1,6 +1,7 @@
-"""How messages reach the gateway: an interface, and one implementation of it."""
+"""How messages reach the gateway: an interface, and two implementations of it."""
 
 from .base import Acknowledged, Connected, Disconnected, Event, Received, Transport, Unreachable
+from .fleet import FleetTransport
 from .paho import PahoTransport
 
 __all__ = [
@@ -8,6 +9,7 @@ __all__ = [
     "Connected",
     "Disconnected",
     "Event",
+    "FleetTransport",
     "PahoTransport",
     "Received",
     "Transport",

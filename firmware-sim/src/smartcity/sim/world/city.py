@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from smartcity.contracts import streams
+from smartcity.contracts.streams import STREAMS
+
 from ..observation import Observation
 from ..sensors.gps import Sky
 from .devices import CameraDevice, Device, ResponderDevice, StationDevice, VehicleDevice, responder_id
@@ -26,8 +29,6 @@ from .vehicle import Vehicle, stand_by
 from .weather import Weather
 
 _HEADWAY_S = 25
-_DEPARTURES_S = 300
-"""All vehicles depart within this time of the start."""
 _LAYOVER_S = (60, 240)
 
 
@@ -49,6 +50,10 @@ class CitySettings:
     frame_height: int = 270
     circulate: bool = False
     """Vehicles that have arrived depart again from the origin, on a new journey."""
+    streams: tuple[str, ...] = tuple(stream.name for stream in STREAMS)
+    """What is observed. The world goes on the same, whatever is."""
+    departures_s: int = 300
+    """All vehicles depart within this time of the start."""
 
 
 class Arrival(NamedTuple):
@@ -80,7 +85,8 @@ class _Way:
                 traffic=self.traffic,
                 weather=weather,
                 seed=settings.seed,
-                depart_at=start + (index * _HEADWAY_S + jitter) % _DEPARTURES_S,
+                depart_at=start + (index * _HEADWAY_S + jitter) % settings.departures_s,
+                engine_read=streams.VEHICLE.name in settings.streams,
             )
             vehicle.on_break_down = stand_by(self.incidents)
             self.vehicles.append(vehicle)
@@ -116,7 +122,12 @@ class City:
     def device_ids(self) -> tuple[str, ...]:
         """Every device of this world, in order."""
         sites = [device.device_id for devices in self._timetable.values() for device in devices]
-        responders = [responder_id(way.road, number + 1) for way in self._ways for number in range(RESPONDERS)]
+        responders = [
+            responder_id(way.road, number + 1)
+            for way in self._ways
+            for number in range(RESPONDERS)
+            if streams.EMERGENCY.name in self.settings.streams
+        ]
         return tuple(sorted([*(device.device_id for device in self._vehicles), *sites, *responders]))
 
     @property
@@ -163,9 +174,10 @@ class City:
         settings, sky = self.settings, Sky(self.settings.seed)
         noise = Noise(f"{settings.seed}:receiver")
         size = (settings.frame_width, settings.frame_height)
+        vehicle_streams = {streams.GPS.name, streams.VEHICLE.name}
         vehicles = []
         for way in self._ways:
-            for camera in way.cameras:
+            for camera in way.cameras if streams.CAMERA.name in settings.streams else ():
                 device = CameraDevice(
                     site=camera,
                     road=way.road,
@@ -176,14 +188,20 @@ class City:
                     size=size,
                 )
                 self._schedule(device, settings.frame_interval_s)
-            for site in station_sites(way.road):
+            for site in station_sites(way.road) if streams.WEATHER.name in settings.streams else ():
                 station = StationDevice(site=site, traffic=way.traffic, weather=self._weather, seed=settings.seed)
                 self._schedule(station, settings.weather_interval_s)
             vehicles += [
                 VehicleDevice(
-                    vehicle, sky=sky, noise=noise, gps_s=settings.gps_interval_s, obd_s=settings.obd_interval_s
+                    vehicle,
+                    sky=sky,
+                    noise=noise,
+                    gps_s=settings.gps_interval_s,
+                    obd_s=settings.obd_interval_s,
+                    streams=settings.streams,
                 )
                 for vehicle in way.vehicles
+                if not vehicle_streams.isdisjoint(settings.streams)
             ]
         return sorted(vehicles, key=_name)
 
@@ -197,7 +215,9 @@ class City:
         self._moment = now = moment(seconds)
         due: list[Device] = []
         for way in self._ways:
-            due += [ResponderDevice(road=way.road, step=step) for step in way.incidents.advance(seconds)]
+            steps = way.incidents.advance(seconds)
+            if streams.EMERGENCY.name in self.settings.streams:
+                due += [ResponderDevice(road=way.road, step=step) for step in steps]
             for vehicle in way.vehicles:
                 if vehicle.running:
                     if vehicle.speed == 0.0 and vehicle.arrived:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from smartcity.contracts import streams
+from smartcity.contracts.streams import GPS, VEHICLE
 
 from ..observation import Observation
 from ..sensors import camera, emergency, gps, obd
@@ -47,14 +48,17 @@ class Device(Protocol):
 class VehicleDevice:
     """A vehicle's receiver and its OBD-II adapter."""
 
-    __slots__ = ("_fix", "_geoid_m", "_gps_metadata", "_intervals", "_make", "_noise", "_place", "_sky", "device_id",
-                 "vehicle")  # fmt: skip
+    __slots__ = ("_fix", "_geoid_m", "_gps", "_gps_metadata", "_intervals", "_make", "_noise", "_obd", "_place", "_sky",
+                 "device_id", "vehicle")  # fmt: skip
 
-    def __init__(self, vehicle: Vehicle, *, sky: gps.Sky, noise: Noise, gps_s: int, obd_s: int) -> None:
+    def __init__(
+        self, vehicle: Vehicle, *, sky: gps.Sky, noise: Noise, gps_s: int, obd_s: int, streams: Collection[str]
+    ) -> None:
         self.vehicle = vehicle
         self.device_id = vehicle.name
         self._sky, self._noise = sky, noise
         self._intervals = (gps_s, obd_s)
+        self._gps, self._obd = GPS.name in streams, VEHICLE.name in streams
         self._geoid_m = _GEOID_M[vehicle.road.prefix]
         model = vehicle.model
         self._gps_metadata = f'{{"vehicle_type":"{model.vehicle_type}"}}'
@@ -66,14 +70,16 @@ class VehicleDevice:
         """Whether it has something to say: readings are spread over their interval by the vehicle's index."""
         phase = seconds + self.vehicle.index
         gps_s, obd_s = self._intervals
-        return self.vehicle.running and (phase % gps_s == 0 or phase % obd_s == 0)
+        if not self.vehicle.running:
+            return False
+        return (self._gps and phase % gps_s == 0) or (self._obd and phase % obd_s == 0)
 
     def observe(self, moment: Moment) -> Iterator[Observation]:
         phase = moment.seconds + self.vehicle.index
         gps_s, obd_s = self._intervals
         if phase % gps_s == 0 or self._fix is None:
             self._fix = self._receive(moment.seconds)
-        if phase % gps_s == 0:
+        if self._gps and phase % gps_s == 0:
             view = self._sky.view(moment.seconds, self.vehicle.index)
             yield Observation(
                 device_id=self.device_id,
@@ -82,7 +88,7 @@ class VehicleDevice:
                 payload=gps.burst(self._fix, view, moment.nmea_time, moment.nmea_date),
                 metadata=self._gps_metadata,
             )
-        if phase % obd_s == 0:
+        if self._obd and phase % obd_s == 0:
             yield Observation(
                 device_id=self.device_id,
                 stream=streams.VEHICLE,

@@ -31,15 +31,25 @@ class Vehicle:
     """
 
     __slots__ = (
-        "_breakdown_m", "_driver", "_factor", "_flow_at", "_held_until", "_light", "_phase", "_rng", "_traffic",
-        "_weather", "_weather_at", "acceleration", "arrived", "conditions", "depart_at", "distance", "engine", "index",
-        "latitude", "longitude", "model", "name", "noise_at", "on_break_down", "piece", "place", "road", "running",
-        "speed", "trouble_codes", "year",
+        "_breakdown_m", "_driver", "_engine_read", "_factor", "_flow_at", "_held_until", "_light", "_phase", "_rng",
+        "_traffic", "_weather", "_weather_at", "acceleration", "arrived", "conditions", "depart_at", "distance",
+        "engine", "index", "latitude", "longitude", "model", "name", "noise_at", "on_break_down", "piece", "place",
+        "road", "running", "speed", "trouble_codes", "year",
     )  # fmt: skip
 
     def __init__(
-        self, *, name: str, index: int, road: Road, traffic: Traffic, weather: Weather, seed: int, depart_at: int
+        self,
+        *,
+        name: str,
+        index: int,
+        road: Road,
+        traffic: Traffic,
+        weather: Weather,
+        seed: int,
+        depart_at: int,
+        engine_read: bool = True,
     ) -> None:
+        """Nothing that moves depends on the engine: without a reader (`engine_read`) it is not computed."""
         rng = random.Random(f"{seed}:vehicle:{name}")
         self._rng = rng
         self._traffic, self._weather = traffic, weather
@@ -48,6 +58,7 @@ class Vehicle:
         self.year = rng.randint(*self.model.years)
         self.engine = Engine(self.model, rng)
         self.noise_at = rng.uniform(0.0, 1000.0)
+        self._engine_read = engine_read
         self.depart_at = depart_at
         self.running = False
         self.arrived = False
@@ -96,10 +107,11 @@ class Vehicle:
         self.longitude = road.longitudes[piece] + past * road.longitude_per_m[piece]
         while road.lights[self._light] < distance:
             self._light += 1
-        i = int(distance / HEIGHT_STEP_M)
-        heights = road.heights
-        grade = (heights[i + 1] - heights[i]) / HEIGHT_STEP_M
-        self.engine.step(faster, self.acceleration, grade, self.conditions.temperature)  # type: ignore[union-attr]
+        if self._engine_read:
+            i = int(distance / HEIGHT_STEP_M)
+            heights = road.heights
+            grade = (heights[i + 1] - heights[i]) / HEIGHT_STEP_M
+            self.engine.step(faster, self.acceleration, grade, self.conditions.temperature)  # type: ignore[union-attr]
         return faster == 0.0 and distance > road.length_m - 8.0
 
     def _accelerate(self, seconds: int, speed: float, distance: float) -> float:
