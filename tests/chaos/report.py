@@ -6,12 +6,15 @@ import math
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .inject import Event
 from .plan import LAKE_SIDE, PROCESSES
 
+EventDocument = Mapping[str, Any]
+"""`fault`, as `kill kafka + s3`; `at_s`; `recovery_s` by target, null where it did not recover."""
+
+LOSSES = ("lost", "duplicated", "altered")
 LIMIT_S = 15.0
 LIMIT_SLOW_S = 60.0
 SLOW = ("kafka", *LAKE_SIDE)
@@ -23,30 +26,36 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else None
 
 
-def fault_rows(events: Sequence[Event], audit: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """One row per fault. Losses can be told of the whole run only, so every row carries the run's."""
-    groups: dict[str, list[Event]] = defaultdict(list)
+def fault_rows(events: Sequence[EventDocument], audit: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """One row per fault, all pairs of kills in one. Losses can be told of the whole run only, so every row carries
+    the run's."""
+    groups: dict[str, list[EventDocument]] = defaultdict(list)
     for event in events:
-        pair = event.fault.kind == "kill" and len(event.fault.targets) == 2
-        groups["kill of a pair" if pair else event.fault.name].append(event)
-    return {name: _row(name, groups[name], audit) for name in sorted(groups)}
+        pair = len(_targets(event)) == 2
+        groups["kill of a pair" if pair else event["fault"]].append(event)
+    return {name: _row(groups[name], audit) for name in sorted(groups)}
 
 
-def kills_of(events: Sequence[Event]) -> dict[str, int]:
+def kills_of(events: Sequence[EventDocument]) -> dict[str, int]:
     """How often each process was killed, singly or in a pair."""
-    killed = [target for event in events if event.fault.kind == "kill" for target in event.fault.targets]
+    killed = [target for event in events if event["fault"].startswith("kill ") for target in _targets(event)]
     return {process: killed.count(process) for process in PROCESSES}
 
 
-def _row(name: str, events: Sequence[Event], audit: dict[str, Any]) -> dict[str, Any]:
-    seconds = [max(s for s in event.recovery_s.values() if s is not None) for event in events if event.recovered]
-    targets = {target for event in events for target in event.fault.targets}
+def _targets(event: EventDocument) -> list[str]:
+    """`kill kafka + s3` has two."""
+    return str(event["fault"]).partition(" ")[2].split(" + ")
+
+
+def _row(events: Sequence[EventDocument], audit: Mapping[str, Any]) -> dict[str, Any]:
+    times = [list(event["recovery_s"].values()) for event in events]
+    seconds = [max(each) for each in times if None not in each]
+    targets = {target for event in events for target in _targets(event)}
     row: dict[str, Any] = {"n": len(events)}
-    row.update({key: audit.get(key) for key in ("lost", "duplicated", "altered")})
-    row["not_recovered"] = sum(not event.recovered for event in events)
+    row.update({key: audit.get(key) for key in LOSSES})
+    row["not_recovered"] = len(events) - len(seconds)
     for share, key in ((0.5, "recovery_p50_s"), (0.95, "recovery_p95_s"), (1.0, "recovery_max_s")):
-        value = percentile(seconds, share)
-        row[key] = None if value is None else round(value, 2)
+        row[key] = percentile(seconds, share)
     row["recovery_limit_s"] = LIMIT_SLOW_S if targets & set(SLOW) else LIMIT_S
     return row
 

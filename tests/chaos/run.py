@@ -76,16 +76,17 @@ def run(settings: RunSettings, plan: Sequence[Fault], say: Say) -> dict[str, Any
         system.down()
         for proxy in links.values():
             proxy.close()
+    documents = [event.document() for event in events]
     failures = notes + _failures(report, events, plan, simulators)
     return {
         "seed": settings.seed,
         "speed": settings.speed,
         "faults_planned": len(plan),
         "seconds": {"total": round(time.monotonic() - began, 1), "faults": round(fired - target.began, 1)},
-        "kills": kills_of(events),
-        "faults": fault_rows(events, report),
+        "kills": kills_of(documents),
+        "faults": fault_rows(documents, report),
         "audit": report,
-        "events": [event.document() for event in events],
+        "events": documents,
         "failures": failures,
     }
 
