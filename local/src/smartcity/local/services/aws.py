@@ -25,16 +25,20 @@ def _probe(place: Place) -> str | None:
 
 def _prepare_account(place: Place) -> None:
     """Bucket, Glue database and Athena workgroup, through the same command that prepares a real account."""
-    run = subprocess.run(
-        [console_script("smartcity-aws"), "prepare"],
-        env=child_environment(place.environment()),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PREPARE_TIMEOUT_S,
-        check=False,
-        cwd=os.fspath(place.layout.var),
-    )
+    try:
+        run = subprocess.run(
+            [console_script("smartcity-aws"), "prepare"],
+            env=child_environment(place.environment()),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PREPARE_TIMEOUT_S,
+            check=False,
+            cwd=os.fspath(place.layout.var),
+        )
+    except subprocess.TimeoutExpired as error:
+        # S3 hangs, say. The supervisor survives a ServiceError and tries again.
+        raise ServiceError(f"aws: smartcity-aws prepare took longer than {PREPARE_TIMEOUT_S} s") from error
     if run.returncode != 0:
         raise ServiceError(f"aws: smartcity-aws prepare failed: {(run.stderr or run.stdout).strip()[-800:]}")
 

@@ -1,0 +1,158 @@
+"""One fault: done, and timed until the system shows a reading that was made after it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .devices import Heads, Simulator, heads_of
+from .observe import KafkaWatch, LakeWatch
+from .plan import LAKE_SIDE, Fault
+from .proxy import Proxy
+from .system import System
+
+RECOVERY_TIMEOUT_S = 180.0
+POLL_S = 0.05
+LAKE_POLL_S = 0.5
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What a fault did. Recovery is measured from the kill, or the cut; of a pause, a partition or an outage from its
+    end. None: not within RECOVERY_TIMEOUT_S."""
+
+    fault: Fault
+    at_s: float
+    """Since the beginning of the run."""
+    recovery_s: Mapping[str, float | None]
+    bridge_rss_before_bytes: int = 0
+    bridge_rss_max_bytes: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def recovered(self) -> bool:
+        return all(value is not None for value in self.recovery_s.values())
+
+    def document(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"fault": self.fault.name, "at_s": round(self.at_s, 1)}
+        found["recovery_s"] = {name: None if s is None else round(s, 2) for name, s in self.recovery_s.items()}
+        if self.bridge_rss_max_bytes:
+            found["bridge_rss_mb"] = {
+                "before": round(self.bridge_rss_before_bytes / 1e6, 1),
+                "max": round(self.bridge_rss_max_bytes / 1e6, 1),
+            }
+        return found
+
+
+@dataclass(slots=True, kw_only=True)
+class Range:
+    """Everything that can be shot at, and the eyes on it."""
+
+    system: System
+    simulators: list[Simulator]
+    links: dict[str, Proxy]
+    kafka: KafkaWatch
+    lake: LakeWatch
+    began: float = field(default_factory=time.monotonic)
+    _turn: int = 0
+
+    def settle(self, timeout_s: float) -> bool:
+        """Waits until Kafka and the lake show readings made after this call, so that a recovery is of one fault."""
+        return None not in self._recoveries(("kafka", "lake"), heads_of(self.simulators), timeout_s).values()
+
+    def inject(self, fault: Fault) -> Event:
+        """Does it, and waits for the recovery from it."""
+        victim = self.simulators[self._turn % len(self.simulators)]
+        self._turn += 1
+        rss = (0, 0)
+        at = time.monotonic()
+        match fault.kind:
+            case "kill":
+                for target in fault.targets:
+                    victim.kill() if target == "device" else self.system.kill(target)
+            case "cut":
+                self.links[fault.targets[0]].cut()
+            case "pause":
+                self._pause(fault, victim)
+            case "partition":
+                self.links[fault.targets[0]].partition()
+                self._wait(fault.lasts_s)
+                self.links[fault.targets[0]].heal()
+            case "outage":
+                rss = self._outage(fault)
+        since = at if fault.kind in ("kill", "cut") else time.monotonic()
+        new_boots = victim if "device" in fault.targets and fault.kind == "kill" else None
+        recovery = self._recoveries(
+            fault.targets, heads_of(self.simulators), RECOVERY_TIMEOUT_S, since=since, restarted=new_boots
+        )
+        return Event(
+            fault=fault,
+            at_s=at - self.began,
+            recovery_s=recovery,
+            bridge_rss_before_bytes=rss[0],
+            bridge_rss_max_bytes=rss[1],
+        )
+
+    def _pause(self, fault: Fault, victim: Simulator) -> None:
+        target = fault.targets[0]
+        victim.send(signal.SIGSTOP) if target == "device" else self.system.pause(target)
+        self._wait(fault.lasts_s)
+        victim.send(signal.SIGCONT) if target == "device" else self.system.resume(target)
+
+    def _outage(self, fault: Fault) -> tuple[int, int]:
+        """Returns the bridge's memory before, and its highest during the outage."""
+        target = fault.targets[0]
+        before = highest = self.system.resident_bytes("bridge")
+        self.system.hold(target)
+        self.system.kill(target)
+        end = time.monotonic() + fault.lasts_s
+        while time.monotonic() < end:
+            self._wait(1.0)
+            highest = max(highest, self.system.resident_bytes("bridge"))
+        self.system.release(target)
+        return before, highest
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._watch_simulators()
+            time.sleep(min(POLL_S, left))
+
+    def _watch_simulators(self) -> None:
+        for simulator in self.simulators:
+            simulator.watch()
+
+    def _recoveries(
+        self,
+        targets: tuple[str, ...],
+        heads: Heads,
+        timeout_s: float,
+        *,
+        since: float | None = None,
+        restarted: Simulator | None = None,
+    ) -> dict[str, float | None]:
+        """Seconds from `since` until each target shows a reading made after `heads`: Spark, AWS and S3 in the lake,
+        the others in Kafka, and a restarted device there under a boot of its own."""
+        began = time.monotonic() if since is None else since
+        wall = time.time() - (time.monotonic() - began)
+        devices = {device for device, _ in restarted.heads()} if restarted else None
+        found: dict[str, float | None] = dict.fromkeys(targets)
+        lake_due = 0.0
+        while None in found.values() and time.monotonic() < began + timeout_s:
+            self._watch_simulators()
+            for target in (name for name, seconds in found.items() if seconds is None):
+                if target in LAKE_SIDE:
+                    if time.monotonic() >= lake_due:
+                        if self.lake.has_new(heads, wall):
+                            found[target] = time.monotonic() - began
+                        lake_due = time.monotonic() + LAKE_POLL_S
+                    continue
+                arrived = self.kafka.first_new(heads, began, rebooted=devices if target == "device" else None)
+                if arrived is not None:
+                    found[target] = max(0.0, arrived - began)
+            time.sleep(POLL_S)
+        return found
