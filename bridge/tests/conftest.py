@@ -25,7 +25,9 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from smartcity.bridge.message import Message
+from smartcity.bridge.message import Message, Reception
+from smartcity.bridge.route import make_route
+from smartcity.bridge.stamp import read_stamp
 from smartcity.contracts.envelope import Envelope
 from smartcity.contracts.streams import STREAM_BY_NAME, Stream
 from smartcity.contracts.topics import KAFKA_TOPICS, reading_topic
@@ -83,6 +85,13 @@ METADATA = {
 }
 
 
+def on_the_wire(pairs: Any) -> bytes:
+    """User properties as MQTT 5 has them."""
+    texts = [text.encode() for pair in pairs for text in pair]
+    parts = [len(text).to_bytes(2) + text for text in texts]
+    return b"".join(b"\x26" + name + value for name, value in zip(parts[::2], parts[1::2], strict=True))
+
+
 @dataclass(frozen=True)
 class Samples:
     """Good readings of every stream, and MQTT messages of them."""
@@ -112,6 +121,7 @@ class Samples:
         return tuple(pairs) if metadata is None else (*pairs, ("metadata", metadata))
 
     def message(self, name: str, **changes: Any) -> Message:
+        """As `Inbound` makes it. `stamped=False` sends a message the thorough way."""
         values: dict[str, Any] = {
             "topic": reading_topic("dev-1", STREAM_BY_NAME[name]),
             "payload": PAYLOADS[name],
@@ -121,8 +131,14 @@ class Samples:
             "packet_id": 1,
             "epoch": 1,
             "received_at": NOW,
-        }
-        return Message(**(values | changes))
+            "stamped": True,
+            "routes": (),
+        } | changes
+        route = make_route(values.pop("topic"), values.pop("routes"))
+        properties = on_the_wire(values.pop("properties"))
+        stamp = read_stamp(properties, route.claimed) if values.pop("stamped") else None
+        reception = Reception.of(values.pop("received_at"))
+        return Message(route=route, property_bytes=properties, stamp=stamp, reception=reception, **values)
 
 
 @pytest.fixture(scope="session")
@@ -215,7 +231,7 @@ class Kafka:
                 )
             )
         )  # fmt: skip
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]  # Not "-": it would be an option.
         subprocess.run(
             [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config)],
             check=True, capture_output=True,

@@ -124,11 +124,11 @@ class Client:
         self.acked: list[int] = []
         self.subscribed = 0
 
-    def subscribe(self, _filter: str, options: Any) -> None:
+    def subscribe(self, _filters: list[Any]) -> None:
         self.subscribed += 1
 
-    def ack(self, packet_id: int, _qos: int) -> int:
-        self.acked.append(packet_id)
+    def acknowledge(self, packet_ids: list[int]) -> int:
+        self.acked += packet_ids
         return 0
 
     def socket(self) -> None:
@@ -169,12 +169,12 @@ def test_every_connection_subscribes_and_has_epochs_of_its_own(session: Any) -> 
 
 def test_an_acknowledgement_of_another_epoch_is_not_sent(session: Any) -> None:
     connect(session)
-    old = Ack(packet_id=1, epoch=session.epoch)
+    old = Ack(packet_ids=[1], epoch=session.epoch)
     lose(session)
     assert session.ack(old) is False
     connect(session)
     assert session.ack(old) is False
-    assert session.ack(Ack(packet_id=2, epoch=session.epoch)) is True
+    assert session.ack(Ack(packet_ids=[2], epoch=session.epoch)) is True
     assert session._client.acked == [2]
 
 

@@ -27,12 +27,12 @@ from typing import Any
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parent))
-from messages import Made, make_foreign, make_reading  # noqa: E402
-from services import Kafka, Mosquitto, free_port, wait_for  # noqa: E402
-from wire import Session, publish  # noqa: E402
+from messages import Made, make_foreign, make_reading
+from services import Kafka, Mosquitto, free_port, wait_for
+from wire import Session, publish
 
-from smartcity.contracts.streams import STREAM_BY_NAME  # noqa: E402
-from smartcity.contracts.topics import KAFKA_TOPICS  # noqa: E402
+from smartcity.contracts.streams import STREAM_BY_NAME
+from smartcity.contracts.topics import KAFKA_TOPICS
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW_TOPIC = "bench_raw"

@@ -25,9 +25,7 @@ def main() -> None:
             "compression.type": "lz4", "queue.buffering.max.messages": 20_000,
         }
     )  # fmt: skip
-    client = mqtt.Client(
-        mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True
-    )
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True)
     waiting: deque[list[Any]] = deque()
     """Packet id, and whether Kafka has the message."""
 

@@ -94,7 +94,7 @@ class Kafka:
                 )
             )
         )  # fmt: skip
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]  # Not "-": it would be an option.
         format_storage = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
         subprocess.run(format_storage, check=True, capture_output=True)
         log = (folder / "kafka.log").open("wb")

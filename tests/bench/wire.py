@@ -30,9 +30,7 @@ def _packet(first: int, body: bytes) -> bytes:
 def publish(topic: str, packet_id: int, pairs: Pairs, payload: bytes) -> bytes:
     """A QoS 1 PUBLISH with user properties."""
     properties = b"".join(b"\x26" + _text(name) + _text(value) for name, value in pairs)
-    return _packet(
-        0x32, _text(topic) + packet_id.to_bytes(2) + _variable(len(properties)) + properties + payload
-    )
+    return _packet(0x32, _text(topic) + packet_id.to_bytes(2) + _variable(len(properties)) + properties + payload)
 
 
 class Session:
