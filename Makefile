@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := contracts/src firmware-sim/src edge/src bridge/src cloud/spark/src cloud/aws/src cloud/dashboard/src local/src
 
-.PHONY: help setup setup-tests demo test test-unit lint up down status constraints clean
+.PHONY: help setup setup-tests demo test test-unit bench bench-bridge lint up down status constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,6 +24,11 @@ test: setup-tests lint ## every check and every test, with real Mosquitto, Kafka
 
 test-unit: setup ## only the tests that start nothing
 	@$(PYTHON) -m pytest -m "not broker and not spark and not end_to_end"
+
+bench: bench-bridge ## every benchmark
+
+bench-bridge: setup ## CPU per message of the bridge, beside a paho-loop bridge; writes var/bench/bridge.json
+	@$(PYTHON) tests/bench/bridge.py
 
 lint: setup ## ruff, mypy, and whether the rendered files are up to date
 	@.venv/bin/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import shutil
@@ -34,6 +35,7 @@ from smartcity.contracts.topics import KAFKA_TOPICS, reading_topic
 
 NOW = datetime(2026, 11, 21, 8, 0, 0, tzinfo=UTC)
 BOOT = "0123456789abcdef"
+RAW_TOPIC = "plant_state"
 
 
 def sentence(body: str) -> str:
@@ -92,6 +94,10 @@ def on_the_wire(pairs: Any) -> bytes:
     return b"".join(b"\x26" + name + value for name, value in zip(parts[::2], parts[1::2], strict=True))
 
 
+one_read = functools.cache(Reception.of)
+"""Messages of the same moment come from the same read."""
+
+
 @dataclass(frozen=True)
 class Samples:
     """Good readings of every stream, and MQTT messages of them."""
@@ -137,7 +143,7 @@ class Samples:
         route = make_route(values.pop("topic"), values.pop("routes"))
         properties = on_the_wire(values.pop("properties"))
         stamp = read_stamp(properties, route.claimed) if values.pop("stamped") else None
-        reception = Reception.of(values.pop("received_at"))
+        reception = one_read(values.pop("received_at"))
         return Message(route=route, property_bytes=properties, stamp=stamp, reception=reception, **values)
 
 
@@ -249,18 +255,19 @@ class Kafka:
         return answers(self.port)
 
     def create_topics(self) -> None:
+        """The system's own, and one for raw routes."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         topics = [
             NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=1, config=topic.configs())
             for topic in KAFKA_TOPICS
-        ]
+        ] + [NewTopic(RAW_TOPIC, num_partitions=1, replication_factor=1)]
         for made in admin.create_topics(topics, operation_timeout=30).values():
             made.result(30)
 
     def records(self, topic: str, condition: Callable[[list[Any]], bool], deadline_s: float = 60.0) -> list[Any]:
         """All records of a topic from its beginning, once they meet the condition."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": uuid.uuid4().hex})
-        partitions = next(known.partitions for known in KAFKA_TOPICS if known.name == topic)
+        partitions = next((known.partitions for known in KAFKA_TOPICS if known.name == topic), 1)
         consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
         found: list[Any] = []
         try:
@@ -282,11 +289,11 @@ class Kafka:
 class BridgeProcess:
     """`smartcity-bridge run` as a process of its own."""
 
-    def __init__(self, mqtt_port: int, kafka: str, folder: Path) -> None:
+    def __init__(self, mqtt_port: int, kafka: str, folder: Path, *more: str) -> None:
         self.http = free_port()
         self._arguments = [
             sys.executable, "-m", "smartcity.bridge.main", "run", "--mqtt", f"127.0.0.1:{mqtt_port}", "--kafka", kafka,
-            "--http", f"127.0.0.1:{self.http}",
+            "--http", f"127.0.0.1:{self.http}", *more,
         ]  # fmt: skip
         self.log = folder / "bridge.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -366,7 +373,7 @@ class Real:
 
     kafka: Kafka
     mosquitto: Mosquitto
-    make_bridge: Callable[[], BridgeProcess]
+    make_bridge: Callable[..., BridgeProcess]
     wait: Callable[..., Any] = staticmethod(wait_for)
 
     def start_kafka(self) -> None:
@@ -380,8 +387,8 @@ class Real:
 def real(kafka: Kafka, mosquitto: Mosquitto, tmp_path: Path) -> Iterator[Real]:
     made: list[BridgeProcess] = []
 
-    def make() -> BridgeProcess:
-        made.append(BridgeProcess(mosquitto.port, kafka.bootstrap, tmp_path))
+    def make(*more: str) -> BridgeProcess:
+        made.append(BridgeProcess(mosquitto.port, kafka.bootstrap, tmp_path, *more))
         return made[-1]
 
     yield Real(kafka=kafka, mosquitto=mosquitto, make_bridge=make)

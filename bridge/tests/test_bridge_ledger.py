@@ -198,7 +198,7 @@ class Gateway(RuleBasedStateMachine):
 
     @rule()
     def nothing_that_is_due_is_held_back(self) -> None:
-        """The oldest open ticket has a message of its own that is not settled: Kafka may have it from an older delivery."""
+        """The oldest open ticket has unsettled messages of its own: Kafka may have them from an older delivery."""
         self.acknowledge()
         assert not self.ledger._open or self.ledger._open[0].unsettled > 0
 

@@ -8,6 +8,8 @@ import urllib.request
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from smartcity.bridge import settings as limits
@@ -18,7 +20,7 @@ from smartcity.bridge.ledger import Ack
 from smartcity.bridge.main import _parser, read_settings
 from smartcity.bridge.receipts import Receipts
 from smartcity.bridge.settings import Settings, parse_address
-from smartcity.contracts.receipts import decode_receipt
+from smartcity.contracts.receipts import coalesce, decode_receipt
 
 
 def parsed(*flags: str, **environment: str) -> Settings:
@@ -42,6 +44,15 @@ def test_flags_come_after_the_environment() -> None:
         ("--receive-maximum", "0"),
         ("--receive-maximum", "65536"),
         ("--receipt-interval-ms", "0"),
+        ("--route", "plant/#"),
+        ("--route", "=topic"),
+        ("--route", "plant/#/x=topic"),
+        ("--route", "plant/x+=topic"),
+        ("--route", "$SYS/#=topic"),
+        ("--route", "#=topic"),
+        ("--route", "plant/#=a topic"),
+        ("--route", "plant/#=.."),
+        ("--route", "plant/#=gps_data"),
     ],
 )
 def test_a_wrong_setting_is_named(flags: tuple[str, str]) -> None:
@@ -53,6 +64,20 @@ def test_a_wrong_setting_is_named(flags: tuple[str, str]) -> None:
 def test_what_is_no_address(value: str) -> None:
     with pytest.raises(SettingsError):
         parse_address("--mqtt", value)
+
+
+def test_routes_are_filters_and_topics() -> None:
+    found = parsed("--route", "plant/+/state=plant_state", "--route", "a=b/#=c").routes
+    assert [(route.pattern, route.kafka_topic) for route in found] == [("plant/+/state", "plant_state"), ("a=b/#", "c")]
+
+
+@given(st.lists(st.integers(1, 40), max_size=60))
+def test_receipts_are_exactly_what_was_confirmed(sequences: list[int]) -> None:
+    receipts = Receipts()
+    for sequence in sequences:
+        receipts.confirm(("dev-1", "a" * 16, sequence))
+    spans = [span for _, payload in receipts.drain() for span in decode_receipt(payload)["a" * 16]]
+    assert spans == coalesce(sequences)
 
 
 def test_receipts_never_span_what_was_not_confirmed() -> None:

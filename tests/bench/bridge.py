@@ -1,8 +1,8 @@
 """What a message costs in the bridge: drains of a persistent session, side by side with a paho-loop bridge.
 
-Each arm drains the same number of QoS 1 messages, all acknowledged after Kafka has them. CPU is user plus system time of
-the whole process, librdkafka's threads included, from the first message to the last acknowledgement: the gateway is
-paused (SIGSTOP) while the bridge starts. Afterwards the session must be empty, or the run counts as failed.
+Each arm drains the same number of QoS 1 messages, all acknowledged after Kafka has them. CPU is user plus system time
+of the whole process, librdkafka's threads included, from the first message to the last acknowledgement: the gateway
+is paused (SIGSTOP) while the bridge starts. Afterwards the session must be empty, or the run counts as failed.
 Arms alternate within a round; figures are medians over the rounds. Writes var/bench/bridge.json.
 """
 

@@ -50,7 +50,7 @@ def express_record(message: Message, stamp: Stamp) -> Record | None:
         sent_at = datetime.fromisoformat(stamp.sent_time.decode())
         if not EVENT_TIME_MIN <= datetime.fromisoformat(time) <= reception.event_time_max:
             return None
-        row = _READERS[stream](message.payload, stamp.metadata, device, payload_sha256)
+        row = _READERS[stream.name](message.payload, stamp.metadata, device, payload_sha256)
     except (ValueError, Reject):  # msgspec's errors are ValueErrors.
         return None
     if row is None:
@@ -65,10 +65,10 @@ def express_record(message: Message, stamp: Stamp) -> Record | None:
         _SPEC_VERSION,
         ("ce_id", stamp.id),
         route.source_header,
-        _TYPES[stream],
+        _TYPES[stream.name],
         ("ce_time", stamp.time),
         ("ce_senttime", stamp.sent_time),
-        _CONTENT_TYPES[stream],
+        _CONTENT_TYPES[stream.name],
         (names.HEADER_PAYLOAD_SHA256, payload_sha256.encode()),
         reception.header,
     ]
@@ -157,15 +157,15 @@ def _fields_reader(stream: Stream, decode: Callable[[bytes], dict[str, Any]]) ->
     return read
 
 
-_READERS: dict[Stream, _Reader] = {
-    GPS: _fields_reader(GPS, decode_nmea),
-    VEHICLE: _fields_reader(VEHICLE, decode_obd),
-    CAMERA: _fields_reader(CAMERA, decode_frame),
-    WEATHER: _document_reader(WEATHER),
-    EMERGENCY: _document_reader(EMERGENCY),
+_READERS: dict[str, _Reader] = {
+    GPS.name: _fields_reader(GPS, decode_nmea),
+    VEHICLE.name: _fields_reader(VEHICLE, decode_obd),
+    CAMERA.name: _fields_reader(CAMERA, decode_frame),
+    WEATHER.name: _document_reader(WEATHER),
+    EMERGENCY.name: _document_reader(EMERGENCY),
 }
-_TYPES = {stream: ("ce_type", stream.event_type.encode()) for stream in STREAMS}
+_TYPES = {stream.name: ("ce_type", stream.event_type.encode()) for stream in STREAMS}
 _CONTENT_TYPES = {
-    stream: (names.HEADER_CONTENT_TYPE, stream.content_type.encode() if stream is CAMERA else JSON)
+    stream.name: (names.HEADER_CONTENT_TYPE, stream.content_type.encode() if stream is CAMERA else JSON)
     for stream in STREAMS
 }

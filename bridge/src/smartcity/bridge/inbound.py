@@ -226,8 +226,7 @@ class Inbound:
 
     def _on_publish(self, publish: Publish) -> None:
         """May raise MalformedPublish, which the session turns into the end of the connection."""
-        topic, qos, retain, packet_id, properties, payload = publish
-        route = self._routes.find(topic)
+        route, properties = self._routes.find(publish.topic), publish.properties
         stamp = None
         if properties and route.raw_topic is None:
             stamp = read_stamp(properties, route.claimed)
@@ -236,12 +235,12 @@ class Inbound:
         self.queue.append(
             Message(
                 route=route,
-                payload=payload,
+                payload=publish.payload,
                 property_bytes=properties,
                 stamp=stamp,
-                qos=qos,
-                retain=retain,
-                packet_id=packet_id,
+                qos=publish.qos,
+                retain=publish.retain,
+                packet_id=publish.packet_id,
                 epoch=self.epoch,
                 reception=self._reception,
             )

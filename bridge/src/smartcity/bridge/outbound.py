@@ -99,6 +99,8 @@ class Outbound:
         self._batched = 0
         """Messages in `_batches`."""
         self._complete: list[Batch] = []
+        """Kafka has reported on every message of them."""
+        self._delivered: list[Batch] = []
         self._held: deque[Flight] = deque()
         self._later: list[tuple[float, int, Flight]] = []
         self._order = itertools.count()
@@ -133,7 +135,7 @@ class Outbound:
 
         def report(error: KafkaError | None, record: Any) -> None:
             if error is not None:
-                batch.failed.append((error, record.key(), record.value()))
+                batch.failed.append((error, record.key(), record.value() or b""))
             batch.unreported -= 1
             if not batch.unreported and generation == self._generation:
                 complete.append(batch)
@@ -170,17 +172,19 @@ class Outbound:
                 self._reports.append((self._generation, flight, error))
 
     def delivered(self) -> list[Batch]:
-        """Batches that Kafka has reported on since the last call, reduced to the messages that it has."""
-        done, delivered = self._complete[:], []
-        self._complete.clear()
-        for batch in done:
+        """Batches that Kafka has reported on by the last `poll`, reduced to the messages that it has."""
+        delivered, self._delivered = self._delivered, []
+        return delivered
+
+    def _close_batches(self) -> None:
+        for batch in self._complete:
             del self._batches[batch]
             self._batched -= len(batch.messages)
             if batch.failed:
                 self._separate(batch)
             if batch.messages:
-                delivered.append(batch)
-        return delivered
+                self._delivered.append(batch)
+        self._complete.clear()
 
     def _separate(self, batch: Batch) -> None:
         found: dict[tuple[bytes | None, bytes], list[Message]] = {}
@@ -194,6 +198,7 @@ class Outbound:
     def poll(self) -> list[Outcome]:
         """Serve the producer, produce what is due, and give what has been decided since the last call."""
         self._sink.poll(0)
+        self._close_batches()
         for _ in range(len(self._held)):
             if self._held and not self._produce(self._held.popleft(), front=True):
                 break

@@ -6,7 +6,7 @@ bridge's whole time. Here the properties stay bytes; whoever needs them reads th
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 _USER_PROPERTY = 0x26
 _FIXED_BYTES = {0x01: 1, 0x02: 4, 0x23: 2}
@@ -20,7 +20,7 @@ class MalformedPublish(ValueError):  # noqa: N818 - MQTT's own name
     """The packet breaks the protocol; the connection must end."""
 
 
-class Publish(NamedTuple):
+class Publish(msgspec.Struct, frozen=True, gc=False):
     """A PUBLISH. `packet_id` is 0 at QoS 0; `properties` are as on the wire, without their length, and not yet read."""
 
     topic: bytes

@@ -15,7 +15,7 @@ class Receipts:
 
     def __init__(self) -> None:
         self._confirmed: dict[tuple[str, str], list[list[int]]] = {}
-        """First and last of each range, by device and boot. Readings come nearly in order, so most lengthen the last."""
+        """First and last of each range, by device and boot. Readings come nearly in order: most lengthen the last."""
 
     def __bool__(self) -> bool:
         return bool(self._confirmed)

@@ -1,9 +1,10 @@
 """paho's client, but for PUBLISH in and PUBACK out: those two are nearly all packets there are.
 
-paho reads a packet with three system calls and writes each acknowledgement with one. Here one read takes what the socket
-has, PUBLISH packets are parsed where they lie, and acknowledgements leave many at a time. Every other packet, and
-connecting, TLS, keep-alive and reconnecting, are paho's. What is used of its inside (paho-mqtt 2.1 and 2.2): the hooks
-`_packet_read`, `_packet_handle`, `_packet_queue` and `_sock_recv`, and the state `_in_packet` and `_last_bytes_received`.
+paho reads a packet with three system calls and writes each acknowledgement with one. Here one read takes what the
+socket has, PUBLISH packets are parsed where they lie, and acknowledgements leave many at a time. Every other packet,
+and connecting, TLS, keep-alive and reconnecting, are paho's. What is used of its inside (paho-mqtt 2.1 and 2.2): the
+hooks `_packet_read`, `_packet_handle`, `_packet_queue` and `_sock_recv`; the state `_in_packet`, `_sock`, `_protocol`
+and `_last_bytes_received`.
 """
 
 from __future__ import annotations

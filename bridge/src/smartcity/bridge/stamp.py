@@ -8,7 +8,8 @@ thorough passage reads it.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+import msgspec
 
 from smartcity.contracts.envelope import METADATA_PROPERTY, SPEC_VERSION
 from smartcity.contracts.streams import STREAMS, Stream
@@ -17,7 +18,7 @@ _TIME = rb"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z)"
 _CONTENT_TYPE = 0x03
 
 
-class Stamp(NamedTuple):
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """What the envelope of one message says. Times are texts of the right form; they may still name no real moment."""
 
     id: bytes
@@ -44,7 +45,8 @@ def claim(device: str, stream: Stream) -> bytes:
 
 _FORM = re.compile(
     b"(?:" + b"|".join({re.escape(bytes((_CONTENT_TYPE,)) + _text(stream.content_type)) for stream in STREAMS}) + b")?"
-    + re.escape(_name("specversion") + _text(SPEC_VERSION) + _name("id")) + rb"\x00(.)(([0-9a-f]{16})\.([1-9][0-9]{0,17}))"
+    + re.escape(_name("specversion") + _text(SPEC_VERSION) + _name("id"))
+    + rb"\x00(.)(([0-9a-f]{16})\.([1-9][0-9]{0,17}))"
     + rb"(\x26\x00\x06source\x00.[a-z0-9/-]{10,41}\x26\x00\x04type\x00.[a-z0-9.]{1,60})"
     + re.escape(_name("time")) + rb"\x00\x1b" + _TIME
     + re.escape(_name("senttime")) + rb"\x00\x1b" + _TIME
