@@ -112,14 +112,21 @@ class Kafka:
             made.result(30)
 
     def count(self, topic: str, partitions: int) -> int:
-        """Records ever written to a topic."""
-        try:
-            return sum(
-                self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
-                for number in range(partitions)
-            )
-        except KafkaException:
-            return 0
+        """Records ever written to a topic.
+
+        Raises:
+            SystemExit: Kafka does not say within a minute.
+        """
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return sum(
+                    self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
+                    for number in range(partitions)
+                )
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"Kafka does not tell the size of {topic}: {error}") from error
 
     def stop(self) -> None:
         self._consumer.close()
