@@ -237,7 +237,7 @@ class Kafka:
                 )
             )
         )  # fmt: skip
-        cluster = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]  # Not "-": it would be an option.
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]  # No dash in front.
         subprocess.run(
             [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config)],
             check=True, capture_output=True,

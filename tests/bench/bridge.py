@@ -157,13 +157,14 @@ def drain(rig: Rig, arm: Arm, count: int) -> dict[str, float]:
     if written != count:
         raise SystemExit(f"{arm.name}: Kafka has {written} records, not {count}")
     return {
-        "cpu_us": 1e6 * used_s / count, "main_thread_cpu_us": 1e6 * python_s / count, "messages_per_s": count / wall_s, "rss_mb": rss_mb,
+        "cpu_us": 1e6 * used_s / count, "main_thread_cpu_us": 1e6 * python_s / count,
+        "messages_per_s": count / wall_s, "rss_mb": rss_mb,
         "payload_bytes": payload_bytes, "packet_bytes": packet_bytes,
     }  # fmt: skip
 
 
 def main_thread_s(process: psutil.Process) -> float:
-    """Of our bridge: Python and what it calls. The other threads are librdkafka's; the paho-loop bridge has one more."""
+    """Of our bridge: Python and what it calls. Other threads are librdkafka's; the paho-loop bridge has its own."""
     return sum(float(one.user_time + one.system_time) for one in process.threads() if one.id == process.pid)
 
 

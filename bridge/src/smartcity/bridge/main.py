@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -76,6 +77,9 @@ def run(settings: Settings) -> None:
         "bridging MQTT %s:%d to Kafka %s; health and metrics on http://%s:%d",
         settings.mqtt_host, settings.mqtt_port, settings.kafka, settings.http_host, settings.http_port,
     )  # fmt: skip
+    # What lives per message is freed by reference counts; the collector would only walk over all that is in flight.
+    gc.freeze()
+    gc.set_threshold(limits.GC_ALLOCATIONS)
     try:
         loop.run(lambda: stop_requested)
     finally:

@@ -43,6 +43,8 @@ RETRY_MAX_S = 10.0
 REFUSALS_MAX = 3
 """Kafka fails a whole batch for one bad record in it; only a record refused this often is itself the bad one."""
 
+GC_ALLOCATIONS = 200_000
+"""Container objects between two runs of Python's cycle collector; what is in flight has some ten per message."""
 LOOP_STALLED_S = 15.0
 """`/healthz` fails when the loop has not turned for so long. Connecting may hold it for CONNECT_TIMEOUT_S."""
 DRAIN_TIMEOUT_S = 10.0

@@ -92,10 +92,15 @@ def _prepare(place: Place) -> None:
         _format(place)
 
 
+def cluster_id(identity: uuid.UUID) -> str:
+    """Base64 as Kafka wants it, but never with a dash in front, which its command line takes for an option."""
+    return "A" + base64.urlsafe_b64encode(identity.bytes).decode().rstrip("=")[1:]
+
+
 def _format(place: Place) -> None:
     place.layout.data("kafka").mkdir(parents=True, exist_ok=True)
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    command = _java(place, "kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id", cluster_id)
+    command = _java(place, "kafka.tools.StorageTool", "format", "--ignore-formatted")
+    command += ["--cluster-id", cluster_id(uuid.uuid4())]
     command += ["--config", str(_folder(place) / "server.properties")]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False)
