@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import shutil
@@ -25,13 +26,16 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from smartcity.bridge.message import Message
+from smartcity.bridge.message import Message, Reception
+from smartcity.bridge.route import make_route
+from smartcity.bridge.stamp import read_stamp
 from smartcity.contracts.envelope import Envelope
 from smartcity.contracts.streams import STREAM_BY_NAME, Stream
 from smartcity.contracts.topics import KAFKA_TOPICS, reading_topic
 
 NOW = datetime(2026, 11, 21, 8, 0, 0, tzinfo=UTC)
 BOOT = "0123456789abcdef"
+RAW_TOPIC = "plant_state"
 
 
 def sentence(body: str) -> str:
@@ -83,6 +87,17 @@ METADATA = {
 }
 
 
+def on_the_wire(pairs: Any) -> bytes:
+    """User properties as MQTT 5 has them."""
+    texts = [text.encode() for pair in pairs for text in pair]
+    parts = [len(text).to_bytes(2) + text for text in texts]
+    return b"".join(b"\x26" + name + value for name, value in zip(parts[::2], parts[1::2], strict=True))
+
+
+one_read = functools.cache(Reception.of)
+"""Messages of the same moment come from the same read."""
+
+
 @dataclass(frozen=True)
 class Samples:
     """Good readings of every stream, and MQTT messages of them."""
@@ -112,6 +127,7 @@ class Samples:
         return tuple(pairs) if metadata is None else (*pairs, ("metadata", metadata))
 
     def message(self, name: str, **changes: Any) -> Message:
+        """As `Inbound` makes it. `stamped=False` sends a message the thorough way."""
         values: dict[str, Any] = {
             "topic": reading_topic("dev-1", STREAM_BY_NAME[name]),
             "payload": PAYLOADS[name],
@@ -121,8 +137,14 @@ class Samples:
             "packet_id": 1,
             "epoch": 1,
             "received_at": NOW,
-        }
-        return Message(**(values | changes))
+            "stamped": True,
+            "routes": (),
+        } | changes
+        route = make_route(values.pop("topic"), values.pop("routes"))
+        properties = on_the_wire(values.pop("properties"))
+        stamp = read_stamp(properties, route.claimed) if values.pop("stamped") else None
+        reception = one_read(values.pop("received_at"))
+        return Message(route=route, property_bytes=properties, stamp=stamp, reception=reception, **values)
 
 
 @pytest.fixture(scope="session")
@@ -233,18 +255,19 @@ class Kafka:
         return answers(self.port)
 
     def create_topics(self) -> None:
+        """The system's own, and one for raw routes."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         topics = [
             NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=1, config=topic.configs())
             for topic in KAFKA_TOPICS
-        ]
+        ] + [NewTopic(RAW_TOPIC, num_partitions=1, replication_factor=1)]
         for made in admin.create_topics(topics, operation_timeout=30).values():
             made.result(30)
 
     def records(self, topic: str, condition: Callable[[list[Any]], bool], deadline_s: float = 60.0) -> list[Any]:
         """All records of a topic from its beginning, once they meet the condition."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": uuid.uuid4().hex})
-        partitions = next(known.partitions for known in KAFKA_TOPICS if known.name == topic)
+        partitions = next((known.partitions for known in KAFKA_TOPICS if known.name == topic), 1)
         consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
         found: list[Any] = []
         try:
@@ -266,11 +289,11 @@ class Kafka:
 class BridgeProcess:
     """`smartcity-bridge run` as a process of its own."""
 
-    def __init__(self, mqtt_port: int, kafka: str, folder: Path) -> None:
+    def __init__(self, mqtt_port: int, kafka: str, folder: Path, *more: str) -> None:
         self.http = free_port()
         self._arguments = [
             sys.executable, "-m", "smartcity.bridge.main", "run", "--mqtt", f"127.0.0.1:{mqtt_port}", "--kafka", kafka,
-            "--http", f"127.0.0.1:{self.http}",
+            "--http", f"127.0.0.1:{self.http}", *more,
         ]  # fmt: skip
         self.log = folder / "bridge.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -350,7 +373,7 @@ class Real:
 
     kafka: Kafka
     mosquitto: Mosquitto
-    make_bridge: Callable[[], BridgeProcess]
+    make_bridge: Callable[..., BridgeProcess]
     wait: Callable[..., Any] = staticmethod(wait_for)
 
     def start_kafka(self) -> None:
@@ -364,8 +387,8 @@ class Real:
 def real(kafka: Kafka, mosquitto: Mosquitto, tmp_path: Path) -> Iterator[Real]:
     made: list[BridgeProcess] = []
 
-    def make() -> BridgeProcess:
-        made.append(BridgeProcess(mosquitto.port, kafka.bootstrap, tmp_path))
+    def make(*more: str) -> BridgeProcess:
+        made.append(BridgeProcess(mosquitto.port, kafka.bootstrap, tmp_path, *more))
         return made[-1]
 
     yield Real(kafka=kafka, mosquitto=mosquitto, make_bridge=make)

@@ -202,6 +202,30 @@ def test_killed_in_mid_stream_it_loses_nothing(samples: Any, real: Any, device: 
     assert bridge.stop() == 0
 
 
+def test_a_raw_route_passes_messages_through_unchanged(samples: Any, real: Any, device: Device) -> None:
+    """Killed in mid-stream, too; what is published through the stop is in Kafka, and readings pass beside it."""
+    real.start_kafka()
+    bridge = real.make_bridge("--route", "plant/+/state=plant_state")
+    bridge.start()
+    bridge.wait_ready()
+    published = [b"", b"{}", bytes(range(256))] + [b"state %d" % number for number in range(3_000)]
+    for number, payload in enumerate(published):
+        device.publish(f"plant/line-{number % 7}/state", payload, [("colour", "red")])
+        if number == 1_000:
+            real.wait("some traffic", lambda: bridge.metrics().get("delivered_total", 0) >= 100, 30)
+            bridge.stop(signal.SIGKILL)
+            bridge.start()
+    device.publish("plant/line-1/other", b"not routed")
+    device.publish("devices/dev-raw/gps", samples.payloads["gps"], samples.properties("gps", device="dev-raw"))
+    wanted = {(f"plant/line-{number % 7}/state".encode(), payload) for number, payload in enumerate(published)}
+    records = real.kafka.records("plant_state", lambda found: {(one.key(), one.value()) for one in found} >= wanted)
+    assert {(record.key(), record.value()) for record in records} == wanted
+    assert all(record.headers() is None for record in records)
+    real.wait("the reading's receipt", lambda: ("dev-raw", samples.boot, 1) in device.confirmed, 20)
+    real.wait("all is confirmed", lambda: bridge.metrics().get("in_flight") == 0, 10)
+    assert bridge.stop() == 0
+
+
 def test_the_gateway_comes_late_and_comes_back(samples: Any, real: Any) -> None:
     """Started before the gateway, and still listening after the gateway forgot everything."""
     real.start_kafka()

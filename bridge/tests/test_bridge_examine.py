@@ -122,10 +122,12 @@ def test_a_defect_is_a_dead_letter_too(samples: Any, monkeypatch: pytest.MonkeyP
     def defect(*_: Any) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(examine, "check", defect)
-    record = record_of(samples.message("gps"))
-    assert record.reason is Reason.PAYLOAD_UNDECODABLE
-    assert "ZeroDivisionError" in headers(record)["detail"]
+    for name in ("express_record", "check"):
+        with monkeypatch.context() as patched:
+            patched.setattr(examine, name, defect)
+            record = record_of(samples.message("gps", stamped=name == "express_record"))
+        assert record.reason is Reason.PAYLOAD_UNDECODABLE
+        assert "ZeroDivisionError" in headers(record)["detail"]
 
 
 def test_a_dead_letter_always_fits(samples: Any) -> None:

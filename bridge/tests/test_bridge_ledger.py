@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
-from smartcity.bridge.ledger import Ack, Ledger, Ticket
+from smartcity.bridge.ledger import Ledger, Ticket
 
 
 def open_ledger(epoch: int = 1) -> Ledger:
@@ -16,50 +18,92 @@ def open_ledger(epoch: int = 1) -> Ledger:
     return ledger
 
 
-def acks(*packet_ids: int, epoch: int = 1) -> list[Ack]:
-    return [Ack(packet_id=packet_id, epoch=epoch) for packet_id in packet_ids]
+def settle(ledger: Ledger, ticket: Ticket, count: int = 1) -> list[int]:
+    """The packet ids that may be acknowledged by that."""
+    ledger.settle(ticket, count)
+    return due(ledger)
+
+
+def due(ledger: Ledger) -> list[int]:
+    ack = ledger.due()
+    if ack is None:
+        return []
+    assert ack.epoch == ledger.epoch
+    assert ack.packet_ids
+    return list(ack.packet_ids)
 
 
 def test_acknowledgements_leave_in_receive_order() -> None:
     ledger = open_ledger()
-    first, second, third = (ledger.receive(packet_id, 1) for packet_id in (7, 3, 5))
-    assert ledger.settle(third) == []
-    assert ledger.settle(first) == acks(7)
-    assert ledger.settle(second) == acks(3, 5)
+    first, second, third = (ledger.receive([packet_id], 1) for packet_id in (7, 3, 5))
+    assert settle(ledger, third) == []
+    assert settle(ledger, first) == [7]
+    assert settle(ledger, second) == [3, 5]
     assert len(ledger) == 0
+
+
+def test_each_acknowledgement_is_given_once() -> None:
+    ledger = open_ledger()
+    assert settle(ledger, ledger.receive([1], 1)) == [1]
+    assert due(ledger) == []
 
 
 def test_one_that_fails_is_not_acknowledged_with_others() -> None:
     ledger = open_ledger()
-    tickets = [ledger.receive(packet_id, 1) for packet_id in range(1, 6)]
-    sent = [ack for ticket in tickets[:2] + tickets[3:] for ack in ledger.settle(ticket)]
-    assert sent == acks(1, 2)
+    tickets = [ledger.receive([packet_id], 1) for packet_id in range(1, 6)]
+    assert [number for ticket in tickets[:2] + tickets[3:] for number in settle(ledger, ticket)] == [1, 2]
     assert len(ledger) == 3
-    assert ledger.settle(tickets[2]) == acks(3, 4, 5)
+    assert settle(ledger, tickets[2]) == [3, 4, 5]
+
+
+def test_a_batch_is_acknowledged_when_the_last_of_it_is_settled() -> None:
+    ledger = open_ledger()
+    batch, after = ledger.receive([4, 9, 2], 1), ledger.receive([7], 1)
+    assert len(ledger) == 4
+    assert settle(ledger, batch, 2) == []
+    assert settle(ledger, after) == []
+    assert settle(ledger, batch) == [4, 9, 2, 7]
+
+
+def test_nothing_is_settled_twice() -> None:
+    ledger = open_ledger()
+    batch = ledger.receive([1, 2], 1)
+    with pytest.raises(ValueError, match="3 messages settled, of 2"):
+        ledger.settle(batch, 3)
+    assert settle(ledger, batch, 2) == [1, 2]
+    with pytest.raises(ValueError, match="1 messages settled, of 0"):
+        ledger.settle(batch)
 
 
 def test_a_stale_acknowledgement_is_dropped() -> None:
     """Packet id 1 of the old connection is settled late; id 1 of the new one is another message, and stays open."""
     ledger = open_ledger()
-    old = ledger.receive(1, 1)
+    old = ledger.receive([1], 1)
     ledger.begin(2)
-    new = ledger.receive(1, 2)
-    assert ledger.settle(old) == []
+    new = ledger.receive([1], 2)
+    assert settle(ledger, old) == []
     assert len(ledger) == 1
-    assert ledger.settle(new) == acks(1, epoch=2)
+    assert settle(ledger, new) == [1]
+
+
+def test_what_was_due_before_a_reconnect_is_void() -> None:
+    ledger = open_ledger()
+    ledger.settle(ledger.receive([1], 1))
+    ledger.begin(2)
+    assert due(ledger) == []
 
 
 def test_a_message_that_was_queued_before_the_reconnect_is_not_tracked() -> None:
     ledger = open_ledger(2)
-    late = ledger.receive(1, 1)
+    late = ledger.receive([1], 1)
     assert len(ledger) == 0
-    assert ledger.settle(late) == []
+    assert settle(ledger, late) == []
 
 
 def test_a_packet_id_may_come_again_after_its_acknowledgement() -> None:
     ledger = open_ledger()
     for _ in range(3):
-        assert ledger.settle(ledger.receive(1, 1)) == acks(1)
+        assert settle(ledger, ledger.receive([1], 1)) == [1]
 
 
 def test_epochs_only_grow() -> None:
@@ -99,34 +143,52 @@ class Gateway(RuleBasedStateMachine):
         self.waiting = [] if forget else list(self.in_flight.values()) + self.waiting
         self.in_flight = {}
 
-    @precondition(lambda self: len(self.in_flight) < 4)
-    @rule(target=tickets)
-    def deliver(self) -> tuple[int, Ticket]:
-        if self.waiting:
-            message = self.waiting.pop(0)
-        else:
-            message = self.next_message
-            self.next_message += 1
-        packet_id = next(number for number in range(1, 6) if number not in self.in_flight)
-        self.in_flight[packet_id] = message
-        return message, self.ledger.receive(packet_id, self.epoch)
+    @precondition(lambda self: len(self.in_flight) < 6)
+    @rule(target=tickets, count=st.integers(1, 4))
+    def deliver(self, count: int) -> tuple[list[int], Ticket]:
+        """One message, or several that share a ticket. The entry has those that Kafka does not yet have."""
+        messages, packet_ids = [], []
+        for _ in range(min(count, 6 - len(self.in_flight))):
+            if self.waiting:
+                message = self.waiting.pop(0)
+            else:
+                message = self.next_message
+                self.next_message += 1
+            packet_id = next(number for number in range(1, 8) if number not in self.in_flight)
+            self.in_flight[packet_id] = message
+            messages.append(message)
+            packet_ids.append(packet_id)
+        return messages, self.ledger.receive(packet_ids, self.epoch)
 
     @precondition(lambda self: self.epoch > 1)
-    @rule(target=tickets, packet_id=st.integers(1, 4))
-    def take_from_the_queue_too_late(self, packet_id: int) -> tuple[int, Ticket]:
-        """A message that was read before the reconnect and is only now taken from the queue."""
-        message = self.next_message
-        self.next_message += 1
-        return message, self.ledger.receive(packet_id, self.epoch - 1)
+    @rule(target=tickets, packet_ids=st.lists(st.integers(1, 6), min_size=1, max_size=3))
+    def take_from_the_queue_too_late(self, packet_ids: list[int]) -> tuple[list[int], Ticket]:
+        """Messages that were read before the reconnect and are only now taken from the queue."""
+        messages = list(range(self.next_message, self.next_message + len(packet_ids)))
+        self.next_message += len(packet_ids)
+        return messages, self.ledger.receive(packet_ids, self.epoch - 1)
 
-    @rule(entry=tickets)
-    def kafka_confirms(self, entry: tuple[int, Ticket]) -> None:
-        message, ticket = entry
-        self.in_kafka.add(message)
-        for ack in self.ledger.settle(ticket):
-            assert ack.epoch == self.epoch
-            assert ack.packet_id == next(iter(self.in_flight)), "not in receive order"
-            freed = self.in_flight.pop(ack.packet_id)
+    @rule(target=tickets, entry=consumes(tickets), data=st.data())
+    def kafka_confirms(self, entry: tuple[list[int], Ticket], data: st.DataObject) -> Any:
+        """Some of a ticket's messages, in any order: the others come later, or never."""
+        messages, ticket = entry
+        count = data.draw(st.integers(1, len(messages)))
+        done = data.draw(st.permutations(messages))[:count]
+        self.in_kafka.update(done)
+        self.ledger.settle(ticket, count)
+        left = [message for message in messages if message not in done]
+        return (left, ticket) if left else multiple()
+
+    @rule()
+    def acknowledge(self) -> None:
+        """What is due leaves; it may have waited over any number of steps, a reconnect among them."""
+        ack = self.ledger.due()
+        if ack is None:
+            return
+        assert ack.epoch == self.epoch
+        for packet_id in ack.packet_ids:
+            assert packet_id == next(iter(self.in_flight)), "not in receive order"
+            freed = self.in_flight.pop(packet_id)
             assert freed in self.in_kafka, "acknowledged a message that Kafka does not have"
             self.acknowledged.add(freed)
 
@@ -134,10 +196,11 @@ class Gateway(RuleBasedStateMachine):
     def the_ledger_waits_for_what_the_gateway_waits_for(self) -> None:
         assert len(self.ledger) == len(self.in_flight)
 
-    @invariant()
+    @rule()
     def nothing_that_is_due_is_held_back(self) -> None:
-        """The oldest open message is one whose own ticket is not settled: Kafka may have it from an older delivery."""
-        assert not self.ledger._open or not self.ledger._open[0].settled
+        """The oldest open ticket has unsettled messages of its own: Kafka may have them from an older delivery."""
+        self.acknowledge()
+        assert not self.ledger._open or self.ledger._open[0].unsettled > 0
 
 
 TestGateway = Gateway.TestCase

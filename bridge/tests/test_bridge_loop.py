@@ -19,10 +19,28 @@ from smartcity.bridge.ledger import Ack, Ledger
 from smartcity.bridge.loop import Loop
 from smartcity.bridge.metrics import Metrics
 from smartcity.bridge.outbound import Outbound
+from smartcity.bridge.route import RawRoute
 
 TIMED_OUT = KafkaError(KafkaError._MSG_TIMED_OUT)
 FATAL = KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "gap", True)
 TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+
+
+QUEUE_FULL = KafkaError(KafkaError._QUEUE_FULL)
+ROUTES = (RawRoute(pattern="plant/#", kafka_topic="plant"),)
+
+
+class Produced:
+    """A record in a delivery report."""
+
+    def __init__(self, key: bytes, value: bytes) -> None:
+        self._key, self._value = key, value
+
+    def key(self) -> bytes:
+        return self._key
+
+    def value(self) -> bytes:
+        return self._value
 
 
 class Gateway:
@@ -52,7 +70,7 @@ class Gateway:
 
     def ack(self, ack: Ack) -> bool:
         if ack.epoch == self.epoch:
-            self.acked.append(ack.packet_id)
+            self.acked += ack.packet_ids
         return ack.epoch == self.epoch
 
     def publish(self, topic: str, payload: bytes) -> bool:
@@ -83,6 +101,20 @@ class Kafka:
         self.room -= 1
         self.topics.append(topic)
         self.waiting.append(on_delivery)
+
+    def produce_batch(self, topic: str, messages: list[dict[str, Any]], *, on_delivery: Any) -> int:
+        """As confluent-kafka's: what does not fit is marked and not counted."""
+        queued = 0
+        for message in messages:
+            if self.room == 0:
+                message["_error"] = QUEUE_FULL
+                continue
+            self.room -= 1
+            queued += 1
+            self.topics.append(topic)
+            record = Produced(message["key"], message["value"])
+            self.waiting.append(lambda error, _record, record=record: on_delivery(error, record))
+        return queued
 
     def poll(self, timeout: float) -> int:
         return 0
@@ -124,6 +156,9 @@ class Rig:
         self.sequence += 1
         values = {"properties": self.samples.properties(name, sequence=self.sequence), "packet_id": self.sequence}
         self.gateway.queue.append(self.samples.message(name, **(values | {"epoch": self.gateway.epoch} | changes)))
+
+    def arrive_raw(self, payload: bytes = b"same", **changes: Any) -> None:
+        self.arrive(topic="plant/line-1", payload=payload, properties=(), routes=ROUTES, **changes)
 
     def turn(self, seconds: float = 0.0) -> None:
         self.now += seconds
@@ -323,8 +358,133 @@ def test_at_the_end_it_does_not_wait_for_ever(rig: Rig) -> None:
     assert (rig.gateway.acked, rig.gateway.connected) == ([], False)
 
 
+def raw(rig: Rig, count: int) -> None:
+    for number in range(count):
+        rig.arrive_raw(b"%d" % number)
+
+
+def test_messages_of_a_raw_route_go_unchanged_and_are_acknowledged_together(rig: Rig) -> None:
+    raw(rig, 3)
+    rig.turn()
+    assert rig.kafka.topics == ["plant"] * 3
+    for _ in range(3):
+        assert rig.gateway.acked == []
+        rig.kafka.waiting.pop()(None, None)
+        rig.turn()
+    assert rig.gateway.acked == [1, 2, 3]
+    assert rig.loop.counts.delivered == {"plant": 3}
+    rig.turn(1)
+    assert rig.gateway.published == []
+    rig.assert_conserved()
+
+
+def test_streams_and_raw_routes_keep_their_order(rig: Rig) -> None:
+    raw(rig, 2)
+    rig.arrive()
+    raw(rig, 1)
+    rig.turn()
+    assert rig.kafka.topics == ["plant", "plant", "gps_data", "plant"]
+    for report in rig.kafka.waiting[2:]:
+        report(None, None)
+    rig.turn()
+    assert rig.gateway.acked == []
+    for report in rig.kafka.waiting[:2]:
+        report(None, None)
+    rig.turn()
+    assert rig.gateway.acked == [1, 2, 3, 4]
+
+
+def test_one_failed_delivery_of_a_batch_is_tried_alone_and_not_acknowledged_with_it(rig: Rig) -> None:
+    raw(rig, 3)
+    rig.arrive()
+    rig.turn()
+    for report, error in zip(rig.kafka.waiting[:4], (None, TIMED_OUT, None, None), strict=True):
+        report(error, None)
+    rig.turn()
+    assert rig.gateway.acked == []
+    assert rig.loop.counts.delivered == {"plant": 2, "gps": 1}
+    rig.assert_conserved()
+    rig.turn(limits.RETRY_MAX_S)
+    assert (len(rig.kafka.waiting), rig.outbound.retries) == (5, 1)
+    rig.kafka.waiting[4](None, None)
+    rig.turn()
+    assert rig.gateway.acked == [1, 2, 3, 4]
+
+
+def test_what_kafka_refuses_of_a_batch_becomes_a_dead_letter(rig: Rig) -> None:
+    raw(rig, 2)
+    rig.turn()
+    rig.kafka.waiting[0](TOO_LARGE, None)
+    rig.kafka.waiting[1](None, None)
+    for _ in range(limits.REFUSALS_MAX - 1):
+        rig.turn()
+        rig.turn(limits.RETRY_MAX_S)
+        rig.kafka.waiting[-1](TOO_LARGE, None)
+    rig.turn()
+    assert rig.kafka.topics == ["plant"] * (1 + limits.REFUSALS_MAX) + ["dead_letters"]
+    assert rig.gateway.acked == []
+    rig.kafka.waiting[-1](None, None)
+    rig.turn()
+    assert rig.gateway.acked == [1, 2]
+    assert rig.loop.counts.dead_lettered == {("plant", "too_large"): 1}
+
+
+def test_a_batch_that_is_partly_enqueued_waits_for_room(rig: Rig) -> None:
+    rig.kafka.room = 2
+    raw(rig, 4)
+    rig.turn()
+    assert (rig.kafka.topics, rig.outbound.accepting) == (["plant"] * 2, False)
+    rig.assert_conserved()
+    for report in rig.kafka.waiting[:2]:
+        report(None, None)
+    rig.turn()
+    assert rig.gateway.acked == []
+    rig.kafka.room = 10
+    rig.turn()
+    for report in rig.kafka.waiting[2:]:
+        report(None, None)
+    rig.turn()
+    assert (rig.gateway.acked, len(rig.outbound)) == ([1, 2, 3, 4], 0)
+
+
+def test_after_a_fatal_error_a_batch_is_produced_anew(rig: Rig) -> None:
+    raw(rig, 3)
+    rig.turn()
+    late = rig.kafka.waiting[1:]
+    rig.kafka.waiting[0](None, None)
+    rig.outbound._on_error(FATAL)
+    rig.turn()
+    assert (len(rig.kafkas), rig.kafka.topics) == (2, ["plant"] * 3)
+    for report in late:
+        report(None, None)
+    rig.turn()
+    assert rig.loop.counts.delivered == {}
+    for report in rig.kafka.waiting:
+        report(None, None)
+    rig.turn()
+    assert (rig.loop.counts.delivered, rig.gateway.acked) == ({"plant": 3}, [])
+    rig.assert_conserved()
+
+
 STEP = st.sampled_from(
-    ["good", "bad", "status", "unknown", "qos0", "confirm", "confirm", "fail", "fatal", "reconnect", "full", "room"]
+    [
+        "good",
+        "bad",
+        "raw",
+        "raw",
+        "raw",
+        "raw qos0",
+        "status",
+        "unknown",
+        "qos0",
+        "confirm",
+        "confirm",
+        "fail",
+        "fatal",
+        "reconnect",
+        "full",
+        "room",
+    ]
 )
 
 
@@ -338,6 +498,8 @@ def test_everything_received_is_somewhere_at_all_times(samples: Any, steps: list
         "status": lambda: rig.arrive(topic="devices/dev-1/status"),
         "unknown": lambda: rig.arrive(topic="devices/dev-1/colour"),
         "qos0": lambda: rig.arrive(qos=0, packet_id=0),
+        "raw": lambda: rig.arrive_raw(random.choice([b"same", b"other"])),
+        "raw qos0": lambda: rig.arrive_raw(qos=0, packet_id=0),
     }
     for step in steps:
         if step in arrivals:

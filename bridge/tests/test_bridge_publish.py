@@ -12,7 +12,14 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from smartcity.bridge.publish import MalformedPublish, Publish, parse_publish
+from smartcity.bridge.publish import MalformedPublish, Publish, parse_publish, user_properties
+
+
+def parsed(first: int, body: bytes, *, with_properties: bool = True) -> tuple[Publish, Any]:
+    """Out of the midst of a buffer, with its user properties."""
+    publish = parse_publish(first, b"before" + body + b"after", 6, 6 + len(body), with_properties=with_properties)
+    return publish, user_properties(publish.properties)
+
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=200)
 
@@ -42,7 +49,9 @@ def test_it_reads_what_paho_writes(
     encoded = topic.encode()
     body = len(encoded).to_bytes(2) + encoded + (packet_id.to_bytes(2) if qos else b"") + properties.pack() + payload
     first = 0x30 | qos << 1 | retain
-    assert parse_publish(first, body) == Publish(topic, qos, retain, packet_id if qos else 0, tuple(pairs), payload)
+    publish, read = parsed(first, body)
+    found = (publish.topic, publish.qos, publish.retain, publish.packet_id, read, publish.payload)
+    assert found == (encoded, qos, retain, packet_id if qos else 0, tuple(pairs), payload)
     assert decode_publish(first, body, MQTTProtocolVersion.MQTTv5).payload == payload
 
 
@@ -64,18 +73,27 @@ def test_it_reads_what_paho_writes(
 )
 def test_a_packet_that_breaks_the_protocol_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedPublish):
-        parse_publish(0x32, body)
+        parsed(0x32, body)
 
 
 @given(st.integers(0x30, 0x3F), st.binary(max_size=80))
 def test_any_bytes_are_read_or_malformed(first: int, body: bytes) -> None:
     try:
-        publish = parse_publish(first, body)
+        publish = parsed(first, body)[0]
     except MalformedPublish:
         return
     assert body.endswith(publish.payload)
 
 
 def test_text_that_is_not_utf_8_is_kept_as_far_as_it_can_be() -> None:
-    publish = parse_publish(0x30, b"\x00\x02a\xff\x07\x26\x00\x01\xfe\x00\x01bpayload")
-    assert (publish.topic, publish.properties, publish.payload) == ("a�", (("�", "b"),), b"payload")
+    publish, read = parsed(0x30, b"\x00\x02a\xff\x07\x26\x00\x01\xfe\x00\x01bpayload")
+    assert (publish.topic, read, publish.payload) == (b"a\xff", (("�", "b"),), b"payload")
+
+
+@given(qos=st.sampled_from([0, 1]), packet_id=st.integers(1, 65_535), topic=TEXT, payload=st.binary(max_size=300))
+def test_mqtt_3_1_1_has_no_properties(*, qos: int, packet_id: int, topic: str, payload: bytes) -> None:
+    encoded = topic.encode()
+    body = len(encoded).to_bytes(2) + encoded + (packet_id.to_bytes(2) if qos else b"") + payload
+    publish, read = parsed(0x30 | qos << 1, body, with_properties=False)
+    assert (publish.topic, publish.packet_id) == (encoded, packet_id if qos else 0)
+    assert (publish.payload, read) == (payload, ())

@@ -8,6 +8,8 @@ import urllib.request
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from smartcity.bridge import settings as limits
@@ -18,7 +20,7 @@ from smartcity.bridge.ledger import Ack
 from smartcity.bridge.main import _parser, read_settings
 from smartcity.bridge.receipts import Receipts
 from smartcity.bridge.settings import Settings, parse_address
-from smartcity.contracts.receipts import decode_receipt
+from smartcity.contracts.receipts import coalesce, decode_receipt
 
 
 def parsed(*flags: str, **environment: str) -> Settings:
@@ -42,6 +44,15 @@ def test_flags_come_after_the_environment() -> None:
         ("--receive-maximum", "0"),
         ("--receive-maximum", "65536"),
         ("--receipt-interval-ms", "0"),
+        ("--route", "plant/#"),
+        ("--route", "=topic"),
+        ("--route", "plant/#/x=topic"),
+        ("--route", "plant/x+=topic"),
+        ("--route", "$SYS/#=topic"),
+        ("--route", "#=topic"),
+        ("--route", "plant/#=a topic"),
+        ("--route", "plant/#=.."),
+        ("--route", "plant/#=gps_data"),
     ],
 )
 def test_a_wrong_setting_is_named(flags: tuple[str, str]) -> None:
@@ -53,6 +64,20 @@ def test_a_wrong_setting_is_named(flags: tuple[str, str]) -> None:
 def test_what_is_no_address(value: str) -> None:
     with pytest.raises(SettingsError):
         parse_address("--mqtt", value)
+
+
+def test_routes_are_filters_and_topics() -> None:
+    found = parsed("--route", "plant/+/state=plant_state", "--route", "a=b/#=c").routes
+    assert [(route.pattern, route.kafka_topic) for route in found] == [("plant/+/state", "plant_state"), ("a=b/#", "c")]
+
+
+@given(st.lists(st.integers(1, 40), max_size=60))
+def test_receipts_are_exactly_what_was_confirmed(sequences: list[int]) -> None:
+    receipts = Receipts()
+    for sequence in sequences:
+        receipts.confirm(("dev-1", "a" * 16, sequence))
+    spans = [span for _, payload in receipts.drain() for span in decode_receipt(payload)["a" * 16]]
+    assert spans == coalesce(sequences)
 
 
 def test_receipts_never_span_what_was_not_confirmed() -> None:
@@ -124,11 +149,11 @@ class Client:
         self.acked: list[int] = []
         self.subscribed = 0
 
-    def subscribe(self, _filter: str, options: Any) -> None:
+    def subscribe(self, _filters: list[Any]) -> None:
         self.subscribed += 1
 
-    def ack(self, packet_id: int, _qos: int) -> int:
-        self.acked.append(packet_id)
+    def acknowledge(self, packet_ids: list[int]) -> int:
+        self.acked += packet_ids
         return 0
 
     def socket(self) -> None:
@@ -169,12 +194,12 @@ def test_every_connection_subscribes_and_has_epochs_of_its_own(session: Any) -> 
 
 def test_an_acknowledgement_of_another_epoch_is_not_sent(session: Any) -> None:
     connect(session)
-    old = Ack(packet_id=1, epoch=session.epoch)
+    old = Ack(packet_ids=[1], epoch=session.epoch)
     lose(session)
     assert session.ack(old) is False
     connect(session)
     assert session.ack(old) is False
-    assert session.ack(Ack(packet_id=2, epoch=session.epoch)) is True
+    assert session.ack(Ack(packet_ids=[2], epoch=session.epoch)) is True
     assert session._client.acked == [2]
 
 

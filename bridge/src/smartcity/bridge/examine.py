@@ -8,12 +8,12 @@ from collections.abc import Callable
 from smartcity.contracts.envelope import METADATA_PROPERTY, EnvelopeError, read_envelope
 from smartcity.contracts.limits import STREAM_RECORD_BYTES_MAX
 from smartcity.contracts.reasons import Reason
-from smartcity.contracts.topics import STATUS_LEAF, parse_device_topic, stream_of_topic
 
 from .check import check
 from .dead_letters import dead_letter
 from .decode import decode_reading
 from .errors import Reject
+from .express import express_record
 from .message import Message, Record
 from .record import reading_record
 
@@ -26,13 +26,19 @@ def examine(message: Message, new_foreign_id: Callable[[], str]) -> Record | Non
     Nothing is: a retained message (the gateway repeats it at every subscription; it was produced when it was live) and
     a device's status, which other listeners read from the gateway itself.
 
+    A message of the usual form takes the short way (`express.py`); all others, and all that it does not pass, take the
+    thorough one, which alone refuses.
+
     Guarantees: never raises. A defect in this passage makes a dead letter too, so that it stops no other message.
     """
-    parsed = parse_device_topic(message.topic)
-    if message.retain or (parsed is not None and parsed[1] == STATUS_LEAF):
+    if message.retain or message.route.ignored:
         return None
     try:
-        return _stream_record(message, new_foreign_id)
+        if message.stamp is not None:
+            record = express_record(message, message.stamp)
+            if record is not None:
+                return record
+        return thorough_record(message, new_foreign_id)
     except Reject as refused:
         return dead_letter(message, refused)
     except Exception as defect:  # A defect must not stop the stream; it is logged and the message is kept.
@@ -40,11 +46,15 @@ def examine(message: Message, new_foreign_id: Callable[[], str]) -> Record | Non
         return dead_letter(message, Reject(Reason.PAYLOAD_UNDECODABLE, f"a defect of the bridge: {defect!r}"))
 
 
-def _stream_record(message: Message, new_foreign_id: Callable[[], str]) -> Record:
-    found = stream_of_topic(message.topic)
-    if found is None:
+def thorough_record(message: Message, new_foreign_id: Callable[[], str]) -> Record:
+    """The record of any message that obeys the contract, whatever form its envelope has.
+
+    Raises:
+        Reject: it does not.
+    """
+    device, stream = message.route.device, message.route.stream
+    if device is None or stream is None:
         raise Reject(Reason.TOPIC_UNKNOWN, f"no stream has the topic {message.topic!r}")
-    device, stream = found
     try:
         envelope = read_envelope(message.properties)
     except EnvelopeError as error:

@@ -11,7 +11,6 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from paho.mqtt.client import Client
@@ -25,9 +24,12 @@ from smartcity.contracts.topics import DEVICES_FILTER
 from . import settings as limits
 from .errors import SessionTakenOver
 from .ledger import Ack
-from .message import Message
-from .publish import MalformedPublish, Publish, parse_publish
+from .message import Message, Reception
+from .publish import Publish, user_properties
+from .route import Routes
+from .session import Session
 from .settings import Settings
+from .stamp import read_stamp
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +58,13 @@ class Inbound:
         self._attempt_at = 0.0
         self._backoff_s = limits.BACKOFF_MIN_S
         self._misc_at = 0.0
+        self._routes = Routes(settings.routes)
+        self._filters = [DEVICES_FILTER, *(route.pattern for route in settings.routes)]
+        self._reception = Reception.now()
         self._client = self._make_client()
 
-    def _make_client(self) -> Client:
-        client = _Session(
+    def _make_client(self) -> Session:
+        client = Session(
             CallbackAPIVersion.VERSION2,
             client_id=self._settings.client_id,
             protocol=MQTTProtocolVersion.MQTTv5,
@@ -72,6 +77,7 @@ class Inbound:
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.received = self._on_publish
+        client.reading = self._on_reading
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = limits.SESSION_EXPIRY_S
         properties.ReceiveMaximum = self._settings.receive_maximum
@@ -100,11 +106,14 @@ class Inbound:
             self._connect(timeout_s)
         else:
             wanting = [connection] if self._client.want_write() else []
-            readable, writable, _ = select.select([connection] if reading else [], wanting, [], timeout_s)
+            pending = reading and self._client.pending()
+            readable, writable, _ = select.select(
+                [connection] if reading else [], wanting, [], 0.0 if pending else timeout_s
+            )
             if writable:
                 self._client.loop_write()
-            if readable:
-                self._read()
+            if readable or pending:
+                self._client.loop_read()
             if time.monotonic() >= self._misc_at:
                 self._misc_at = time.monotonic() + 1.0
                 self._client.loop_misc()
@@ -117,10 +126,10 @@ class Inbound:
             )
 
     def ack(self, ack: Ack) -> bool:
-        """Send a PUBACK, if its connection still stands. False where it was dropped: the gateway sends again."""
+        """Send PUBACKs, if their connection still stands. False where they were dropped: the gateway sends again."""
         if ack.epoch != self.epoch:
             return False
-        return self._client.ack(ack.packet_id, 1) == MQTTErrorCode.MQTT_ERR_SUCCESS
+        return self._client.acknowledge(ack.packet_ids) == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def publish(self, topic: str, payload: bytes) -> bool:
         """Publish at QoS 1. False where it was dropped: not connected, or too many unacknowledged."""
@@ -161,14 +170,6 @@ class Inbound:
         self._attempt_at = time.monotonic() + self._backoff_s
         self._backoff_s = min(2 * self._backoff_s, limits.BACKOFF_MAX_S)
 
-    def _read(self) -> None:
-        """Packets until the socket has no more: paho reads one a call, and only a PUBLISH lengthens the queue."""
-        for _ in range(limits.READ_PACKETS_MAX):
-            before = len(self.queue)
-            self._client.loop_read()
-            if len(self.queue) == before or len(self.queue) >= limits.QUEUE_MESSAGES_MAX:
-                return
-
     def _missing(self, why: str) -> None:
         fault = f"MQTT gateway {self._gateway}: {why}"
         if fault != self.fault:
@@ -192,13 +193,17 @@ class Inbound:
         self.fault = f"MQTT gateway {self._gateway}: not subscribed yet"
         # Retained messages are not wanted: they were produced when they were live.
         options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        client.subscribe(DEVICES_FILTER, options=options)
+        client.subscribe([(pattern, options) for pattern in self._filters])
         log.info("connected to MQTT gateway %s, session present: %s", self._gateway, flags.session_present)
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
-        refused = [str(reason) for reason in reasons if reason.is_failure]
+        refused = [
+            f"{pattern} ({reason})"
+            for pattern, reason in zip(self._filters, reasons, strict=False)
+            if reason.is_failure
+        ]
         if refused:
-            self._refusal = f"refuses the subscription to {DEVICES_FILTER} ({', '.join(refused)})"
+            self._refusal = f"refuses the subscription to {', '.join(refused)}"
             self._missing(self._refusal)
             return
         self.fault = None
@@ -216,33 +221,27 @@ class Inbound:
         self._connected = False
         self._missing(self._refusal or f"disconnected ({reason})")
 
+    def _on_reading(self) -> None:
+        self._reception = Reception.now()
+
     def _on_publish(self, publish: Publish) -> None:
+        """May raise MalformedPublish, which the session turns into the end of the connection."""
+        route, properties = self._routes.find(publish.topic), publish.properties
+        stamp = None
+        if properties and route.raw_topic is None:
+            stamp = read_stamp(properties, route.claimed)
+            if stamp is None:
+                user_properties(properties)
         self.queue.append(
             Message(
-                topic=publish.topic,
+                route=route,
                 payload=publish.payload,
-                properties=publish.properties,
+                property_bytes=properties,
+                stamp=stamp,
                 qos=publish.qos,
                 retain=publish.retain,
                 packet_id=publish.packet_id,
                 epoch=self.epoch,
-                received_at=datetime.now(UTC),
+                reception=self._reception,
             )
         )
-
-
-class _Session(Client):
-    """paho's client, but for the decoding of PUBLISH (see `publish.py`)."""
-
-    received: Callable[[Publish], None]
-
-    def _handle_publish(self) -> MQTTErrorCode:
-        try:
-            publish = parse_publish(self._in_packet["command"], bytes(self._in_packet["packet"]))
-        except MalformedPublish as error:
-            log.error("a malformed PUBLISH from the gateway: %s", error)
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        if publish.qos == 2:  # We subscribe at QoS 1, so the gateway breaks the protocol.
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        self.received(publish)
-        return MQTTErrorCode.MQTT_ERR_SUCCESS

@@ -9,24 +9,30 @@ the gateway sends it again.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ack:
-    """A PUBACK that is due, on the connection of that epoch and no other."""
+    """PUBACKs that are due, in their order, on the connection of that epoch and no other."""
 
-    packet_id: int
+    packet_ids: Sequence[int]
     epoch: int
 
 
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """One received message in the ledger, by identity: two messages never share a ticket, as they may a packet id."""
+class Ticket(msgspec.Struct, eq=False, gc=False):
+    """Messages that were received one after the other, in the ledger: one, or a batch that is acknowledged as a whole.
 
-    packet_id: int
+    By identity: two messages never share a packet id's ticket, as they may a packet id.
+    """
+
+    packet_ids: Sequence[int]
     epoch: int
-    settled: bool = False
+    unsettled: int
+    """How many of the messages are not yet settled."""
 
 
 class Ledger:
@@ -38,7 +44,7 @@ class Ledger:
 
     def __len__(self) -> int:
         """Messages received on this connection and not yet acknowledged."""
-        return len(self._open)
+        return sum(len(ticket.packet_ids) for ticket in self._open)
 
     def begin(self, epoch: int) -> None:
         """A new connection, or the end of one: tickets of older ones are void.
@@ -51,18 +57,28 @@ class Ledger:
         self.epoch = epoch
         self._open.clear()
 
-    def receive(self, packet_id: int, epoch: int) -> Ticket:
-        """Note a QoS 1 message, in receive order. One of an older epoch gets a ticket that never becomes an Ack."""
-        ticket = Ticket(packet_id, epoch)
+    def receive(self, packet_ids: Sequence[int], epoch: int) -> Ticket:
+        """Note QoS 1 messages, in receive order. Those of an older epoch get a ticket that never becomes an Ack."""
+        ticket = Ticket(packet_ids, epoch, len(packet_ids))
         if epoch == self.epoch:
             self._open.append(ticket)
         return ticket
 
-    def settle(self, ticket: Ticket) -> list[Ack]:
-        """Mark a message as done; the PUBACKs that are due by that, in receive order."""
-        ticket.settled = True
-        due = []
-        while self._open and self._open[0].settled:
-            first = self._open.popleft()
-            due.append(Ack(packet_id=first.packet_id, epoch=first.epoch))
-        return due
+    def settle(self, ticket: Ticket, count: int = 1) -> None:
+        """Mark so many of a ticket's messages as done.
+
+        Raises:
+            ValueError: the ticket has not so many that are open. A message that is settled twice would otherwise stand
+                for another one of its batch, which Kafka does not have.
+        """
+        if count > ticket.unsettled:
+            raise ValueError(f"{count} messages settled, of {ticket.unsettled} that were open")
+        ticket.unsettled -= count
+
+    def due(self) -> Ack | None:
+        """The PUBACKs that may leave now, in receive order; each is given once."""
+        waiting = self._open
+        packet_ids: list[int] = []
+        while waiting and not waiting[0].unsettled:
+            packet_ids += waiting.popleft().packet_ids
+        return Ack(packet_ids=packet_ids, epoch=self.epoch) if packet_ids else None

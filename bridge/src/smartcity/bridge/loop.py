@@ -12,10 +12,10 @@ from typing import Protocol
 from . import settings as limits
 from .dead_letters import dead_letter
 from .examine import examine
-from .ledger import Ack, Ledger
-from .message import Message
+from .ledger import Ack, Ledger, Ticket
+from .message import Message, Reception
 from .metrics import Counts, Metrics, snapshot
-from .outbound import Flight, Outbound
+from .outbound import Batch, Flight, Outbound
 from .receipts import Receipts
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,8 @@ class Loop:
         self._snapshot_at = 0.0
         self._clock = clock
         self._new_foreign_id = new_foreign_id
+        self._waited_of: Reception | None = None
+        self._waited_s = 0.0
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Turn until told to stop, then finish what is in hand (`DRAIN_TIMEOUT_S` at most) and leave in order."""
@@ -94,9 +96,9 @@ class Loop:
         """Once round: everything that can be done now, waiting at most a tenth of a second."""
         reading = reading and self._outbound.accepting and len(self._source.queue) < limits.QUEUE_MESSAGES_MAX
         self._source.turn(self._timeout_s(), reading=reading)
-        while self._source.queue and self._outbound.accepting:
-            self._take(self._source.queue.popleft())
+        self._take_queue()
         self._settle()
+        self._acknowledge()
         if self._outbound.fatal is not None:
             self._source.disconnect()
             self._outbound.rebuild()
@@ -116,53 +118,103 @@ class Loop:
             return min(_IDLE_S, max(0.0, self._receipts_at - self._clock()))
         return _IDLE_S
 
+    def _take_queue(self) -> None:
+        """Everything that was read, as far as the producer has room. Messages of one raw route that came one after the
+        other go together."""
+        queue, outbound = self._source.queue, self._outbound
+        run: list[Message] = []
+        while queue and outbound.accepting:
+            message = queue.popleft()
+            if message.route.raw_topic is None or message.retain:
+                run = self._take_run(run)
+                self._take(message)
+            elif run and not _together(run[0], message):
+                self._take_run(run)
+                run = [message]
+            else:
+                run.append(message)
+                if len(run) >= limits.BATCH_MESSAGES_MAX:
+                    run = self._take_run(run)
+        self._take_run(run)
+
+    def _take_run(self, run: list[Message]) -> list[Message]:
+        """An empty list, for the next run."""
+        if run:
+            first = run[0]
+            self.counts.received[first.label] += len(run)
+            packet_ids = [message.packet_id for message in run]
+            ticket = self._ledger.receive(packet_ids, first.epoch) if first.qos else None
+            self._outbound.send_batch(first.route.raw_topic or "", run, ticket)
+        return []
+
     def _take(self, message: Message) -> None:
-        label = message.label
+        label = message.route.label
         self.counts.received[label] += 1
-        ticket = self._ledger.receive(message.packet_id, message.epoch) if message.qos else None
+        ticket = self._ledger.receive((message.packet_id,), message.epoch) if message.qos else None
         record = examine(message, self._new_foreign_id)
-        flight = None if record is None else Flight(message, label, record, ticket)
-        if flight is not None:
-            self._outbound.send(flight)
+        if record is not None:
+            self._outbound.send(Flight(message, label, record, ticket))
             return
         self.counts.ignored[label] += 1
         if ticket is not None:
-            self._acknowledge(self._ledger.settle(ticket))
+            self._ledger.settle(ticket)
 
     def _settle(self) -> None:
-        for outcome in self._outbound.poll():
+        """Book what Kafka has decided."""
+        outcomes = self._outbound.poll()
+        batches = self._outbound.delivered()
+        if not outcomes and not batches:
+            return
+        now, self._waited_of = datetime.now(UTC), None
+        for outcome in outcomes:
             flight = outcome.flight
             if outcome.refused is not None:
                 flight.record = dead_letter(flight.message, outcome.refused)
                 self._outbound.send(flight)
-                continue
-            record = flight.record
-            if record.reason is None:
-                self.counts.delivered[flight.label] += 1
             else:
-                self.counts.dead_lettered[flight.label, record.reason.value] += 1
-            self._observe(flight)
-            if record.identity is not None:
-                self._receipts.confirm(record.identity)
-            if flight.ticket is not None:
-                if flight.ticket.epoch != self._ledger.epoch:
-                    self.counts.acknowledgements_void += 1
-                self._acknowledge(self._ledger.settle(flight.ticket))
+                self._confirm(flight, now)
+        for batch in batches:
+            self._confirm_batch(batch, now)
 
-    def _acknowledge(self, acks: list[Ack]) -> None:
-        for ack in acks:
-            if self._source.ack(ack):
-                self.counts.acknowledged += 1
-            else:
-                self.counts.acknowledgements_void += 1
+    def _confirm(self, flight: Flight, now: datetime) -> None:
+        record, label, reception = flight.record, flight.label, flight.message.reception
+        if record.reason is None:
+            self.counts.delivered[label] += 1
+        else:
+            self.counts.dead_lettered[label, record.reason.value] += 1
+        self._observe(label, reception, now, 1)
+        if record.sent_at is not None:
+            self._metrics.device_to_bridge.observe(label, (reception.at - record.sent_at).total_seconds())
+        if record.identity is not None:
+            self._receipts.confirm(record.identity)
+        if flight.ticket is not None:
+            self._settle_ticket(flight.ticket, 1)
 
-    def _observe(self, flight: Flight) -> None:
-        received_at = flight.message.received_at
-        waited_s = (datetime.now(UTC) - received_at).total_seconds()
-        self._metrics.bridge_to_kafka.labels(flight.label).observe(max(0.0, waited_s))
-        if flight.record.sent_at is not None:
-            way_s = (received_at - flight.record.sent_at).total_seconds()
-            self._metrics.device_to_bridge.labels(flight.label).observe(max(0.0, way_s))
+    def _confirm_batch(self, batch: Batch, now: datetime) -> None:
+        first = batch.messages[0]
+        self.counts.delivered[first.label] += len(batch.messages)
+        self._observe(first.label, first.reception, now, len(batch.messages))
+        if batch.ticket is not None:
+            self._settle_ticket(batch.ticket, len(batch.messages))
+
+    def _settle_ticket(self, ticket: Ticket, count: int) -> None:
+        if ticket.epoch != self._ledger.epoch:
+            self.counts.acknowledgements_void += count
+        self._ledger.settle(ticket, count)
+
+    def _acknowledge(self) -> None:
+        ack = self._ledger.due()
+        if ack is None:
+            return
+        if self._source.ack(ack):
+            self.counts.acknowledged += len(ack.packet_ids)
+        else:
+            self.counts.acknowledgements_void += len(ack.packet_ids)
+
+    def _observe(self, label: str, reception: Reception, now: datetime, count: int) -> None:
+        if reception is not self._waited_of:
+            self._waited_of, self._waited_s = reception, (now - reception.at).total_seconds()
+        self._metrics.bridge_to_kafka.observe(label, self._waited_s, count)
 
     def _send_receipts(self) -> None:
         for topic, payload in self._receipts.drain():
@@ -174,9 +226,19 @@ class Loop:
     def _take_snapshot(self) -> None:
         self._metrics.latest = snapshot(
             self.counts,
-            in_flight=(flight.label for flight in self._outbound.flights()),
+            in_flight=self._outbound.labels(),
             queued=len(self._source.queue),
             connections=self._source.connections,
             retries=self._outbound.retries,
             rebuilds=self._outbound.rebuilds,
         )
+
+
+def _together(one: Message, other: Message) -> bool:
+    """Whether two messages of raw routes may share a ticket and a call of the producer."""
+    return (
+        one.route.raw_topic == other.route.raw_topic
+        and one.qos == other.qos
+        and one.epoch == other.epoch
+        and one.reception is other.reception
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -18,7 +19,7 @@ from .ledger import Ledger
 from .loop import Loop
 from .metrics import Metrics
 from .outbound import Outbound, producer_factory
-from .settings import Settings, parse_address
+from .settings import Settings, parse_address, parse_route
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def run(settings: Settings) -> None:
     signal.signal(signal.SIGINT, request_stop)
     ledger, metrics = Ledger(), Metrics()
     inbound = Inbound(settings, on_epoch=ledger.begin)
-    outbound = Outbound(producer_factory(settings))
+    outbound = Outbound(producer_factory(settings), more_topics=tuple(route.kafka_topic for route in settings.routes))
     loop = Loop(
         source=inbound,
         outbound=outbound,
@@ -76,6 +77,9 @@ def run(settings: Settings) -> None:
         "bridging MQTT %s:%d to Kafka %s; health and metrics on http://%s:%d",
         settings.mqtt_host, settings.mqtt_port, settings.kafka, settings.http_host, settings.http_port,
     )  # fmt: skip
+    # What lives per message is freed by reference counts; the collector would only walk over all that is in flight.
+    gc.freeze()
+    gc.set_threshold(limits.GC_ALLOCATIONS)
     try:
         loop.run(lambda: stop_requested)
     finally:
@@ -114,6 +118,7 @@ def read_settings(options: argparse.Namespace) -> Settings:
         client_id=options.client_id,
         receive_maximum=options.receive_maximum,
         receipt_interval_s=options.receipt_interval_ms / 1000,
+        routes=tuple(parse_route(value) for value in options.route),
     )
 
 
@@ -138,6 +143,13 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=environment.get("SMARTCITY_BRIDGE_CLIENT_ID", "smartcity-bridge"))  # fmt: skip
     add("--receive-maximum", metavar="N", type=int, default=1000, help="unacknowledged messages the gateway may send")
     add("--receipt-interval-ms", metavar="N", type=int, default=200, help="how long receipts are gathered")
+    add(
+        "--route",
+        metavar="FILTER=TOPIC",
+        action="append",
+        default=[],
+        help="also take what matches an MQTT filter into a Kafka topic, unchanged, its key the MQTT topic; repeatable",
+    )
     add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="what to log to stderr")
     return parser
 

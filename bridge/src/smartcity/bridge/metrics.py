@@ -6,12 +6,13 @@ equation holds within every scrape.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -53,15 +54,15 @@ class Snapshot:
 
 
 def snapshot(
-    counts: Counts, *, in_flight: Iterable[str], queued: int, connections: int, retries: int, rebuilds: int
+    counts: Counts, *, in_flight: Counter[str], queued: int, connections: int, retries: int, rebuilds: int
 ) -> Snapshot:
-    """A frozen copy. `in_flight` has one label per message in hand: it is counted, not derived."""
+    """A frozen copy. `in_flight` is counted from what is in hand, not derived."""
     return Snapshot(
         received=dict(counts.received),
         delivered=dict(counts.delivered),
         dead_lettered=dict(counts.dead_lettered),
         ignored=dict(counts.ignored),
-        in_flight=dict(Counter(in_flight)),
+        in_flight=dict(in_flight),
         queued=queued,
         connections=connections,
         retries=retries,
@@ -73,26 +74,50 @@ def snapshot(
     )
 
 
+class Latency:
+    """A histogram by stream. The loop observes twice per message: prometheus_client's would cost 3 µs each."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name, self._text = name, text
+        self._counts: dict[str, list[int]] = {}
+        self._sums: dict[str, float] = {}
+
+    def observe(self, label: str, seconds: float, count: int = 1) -> None:
+        """Count so many messages with the same latency. Clocks may disagree: below zero counts as zero."""
+        counts = self._counts.get(label)
+        if counts is None:
+            self._sums[label] = 0.0
+            counts = self._counts[label] = [0] * (len(_LATENCY_BUCKETS_S) + 1)
+        counts[bisect_left(_LATENCY_BUCKETS_S, seconds)] += count
+        if seconds > 0:
+            self._sums[label] += seconds * count
+
+    def family(self) -> Metric:
+        """For a scrape, which runs in another thread."""
+        family = HistogramMetricFamily(self._name, self._text, labels=("stream",))
+        for label, counts in list(self._counts.items()):
+            total, buckets = 0, []
+            for bound, count in zip((*map(str, _LATENCY_BUCKETS_S), "+Inf"), tuple(counts), strict=True):
+                total += count
+                buckets.append((bound, total))
+            family.add_metric((label,), buckets, self._sums[label])
+        return family
+
+
 class Metrics(Collector):
     """The Prometheus side. `latest` is set by the loop and read by the HTTP threads."""
 
     def __init__(self) -> None:
-        self.latest = snapshot(Counts(), in_flight=(), queued=0, connections=0, retries=0, rebuilds=0)
+        self.latest = snapshot(Counts(), in_flight=Counter(), queued=0, connections=0, retries=0, rebuilds=0)
         self.registry = CollectorRegistry()
         self.registry.register(self)
-        self.device_to_bridge = Histogram(
+        self.device_to_bridge = Latency(
             "smartcity_bridge_device_to_bridge_seconds",
             "From the device's sending to the bridge's reception (two clocks)",
-            ("stream",),
-            buckets=_LATENCY_BUCKETS_S,
-            registry=self.registry,
         )
-        self.bridge_to_kafka = Histogram(
+        self.bridge_to_kafka = Latency(
             "smartcity_bridge_bridge_to_kafka_seconds",
             "From the bridge's reception to Kafka's confirmation",
-            ("stream",),
-            buckets=_LATENCY_BUCKETS_S,
-            registry=self.registry,
         )
 
     def collect(self) -> Iterator[Metric]:
@@ -124,6 +149,8 @@ class Metrics(Collector):
             ("receipts_dropped", "Receipts that could not be published", now.receipts_dropped),
         ):
             yield CounterMetricFamily(f"smartcity_bridge_{name}", text, value)
+        yield self.device_to_bridge.family()
+        yield self.bridge_to_kafka.family()
 
 
 def _by_stream(name: str, text: str, values: dict[str, int]) -> Metric:

@@ -6,11 +6,11 @@ import heapq
 import itertools
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from smartcity.contracts.limits import DEAD_LETTER_RECORD_BYTES_MAX
@@ -40,13 +40,15 @@ class Sink(Protocol):
     def produce(
         self, topic: str, value: Any, key: Any, *, headers: Any, on_delivery: Callable[[KafkaError | None, Any], None]
     ) -> None: ...
+    def produce_batch(
+        self, topic: str, messages: list[dict[str, Any]], *, on_delivery: Callable[[KafkaError | None, Any], None]
+    ) -> int: ...
     def poll(self, timeout: float) -> int: ...
     def purge(self) -> None: ...
     def list_topics(self, *, timeout: float) -> Any: ...
 
 
-@dataclass(slots=True, eq=False)
-class Flight:
+class Flight(msgspec.Struct, eq=False):
     """A message on its way into Kafka."""
 
     message: Message
@@ -57,8 +59,17 @@ class Flight:
     attempts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Batch(msgspec.Struct, eq=False):
+    """Messages of a raw route on their way into Kafka, produced in one call and reported by counting."""
+
+    messages: list[Message]
+    ticket: Ticket | None
+    unreported: int
+    failed: list[tuple[KafkaError, bytes, bytes]]
+    """Error, key and value. Which message it was follows from them: equal records may stand for each other."""
+
+
+class Outcome(msgspec.Struct, frozen=True, eq=False):
     """Kafka has confirmed a flight's record, or (`refused`) will never take it."""
 
     flight: Flight
@@ -67,17 +78,29 @@ class Outcome:
 
 class Outbound:
     """Flights until their outcome. Failed deliveries are produced again, one by one, with back-off; a fatal error waits
-    in `fatal` for `rebuild`, which produces everything that is unconfirmed anew."""
+    in `fatal` for `rebuild`, which produces everything that is unconfirmed anew. What fails in a batch becomes a flight
+    of its own; the others of the batch are confirmed without it."""
 
     def __init__(
-        self, make_sink: Callable[[Callable[[KafkaError], None]], Sink], *, clock: Callable[[], float] = time.monotonic
+        self,
+        make_sink: Callable[[Callable[[KafkaError], None]], Sink],
+        *,
+        more_topics: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.fatal: str | None = None
         self.retries = 0
         self.rebuilds = 0
         self._make_sink = make_sink
+        self._topics = (*(topic.name for topic in KAFKA_TOPICS), *more_topics)
         self._clock = clock
         self._flights: dict[Flight, None] = {}
+        self._batches: dict[Batch, None] = {}
+        self._batched = 0
+        """Messages in `_batches`."""
+        self._complete: list[Batch] = []
+        """Kafka has reported on every message of them."""
+        self._delivered: list[Batch] = []
         self._held: deque[Flight] = deque()
         self._later: list[tuple[float, int, Flight]] = []
         self._order = itertools.count()
@@ -86,36 +109,113 @@ class Outbound:
         self._sink = make_sink(self._on_error)
 
     def __len__(self) -> int:
-        return len(self._flights)
+        return len(self._flights) + self._batched
 
-    def flights(self) -> Iterable[Flight]:
-        """Everything that Kafka has not yet confirmed, oldest first."""
-        return self._flights.keys()
+    def labels(self) -> Counter[str]:
+        """How many messages Kafka has not yet confirmed, by label."""
+        counts = Counter(flight.label for flight in self._flights)
+        for batch in self._batches:
+            counts[batch.messages[0].label] += len(batch.messages)
+        return counts
 
     @property
     def accepting(self) -> bool:
         """False while the producer's buffer is full or dead: take no further message from the gateway."""
-        return not self._held and self.fatal is None and len(self._flights) < limits.PRODUCER_QUEUE_MESSAGES_MAX
+        return not self._held and self.fatal is None and len(self) < limits.PRODUCER_QUEUE_MESSAGES_MAX
 
     def send(self, flight: Flight) -> None:
         """Produce a flight's record; also again, with another record."""
         self._flights[flight] = None
         self._produce(flight)
 
+    def send_batch(self, topic: str, messages: list[Message], ticket: Ticket | None) -> None:
+        """Produce payloads of a raw route unchanged; the key is the route's. Confirmed ones come from `delivered`."""
+        batch, generation = Batch(messages, ticket, len(messages), []), self._generation
+        complete = self._complete
+
+        def report(error: KafkaError | None, record: Any) -> None:
+            if error is not None:
+                batch.failed.append((error, record.key(), record.value() or b""))
+            batch.unreported -= 1
+            if not batch.unreported and generation == self._generation:
+                complete.append(batch)
+
+        records: list[dict[str, Any]] = [{"value": message.payload, "key": message.route.key} for message in messages]
+        try:
+            queued = self._sink.produce_batch(topic, records, on_delivery=report)
+        except KafkaException as error:
+            self._unbatch(topic, messages, [error.args[0]] * len(messages), ticket)
+            return
+        if queued < len(messages):
+            errors = [record.get("_error") for record in records]
+            self._unbatch(topic, messages, errors, ticket)
+            batch.messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
+            batch.unreported = len(batch.messages)
+        if batch.messages:
+            self._batches[batch] = None
+            self._batched += len(batch.messages)
+
+    def _unbatch(
+        self, topic: str, messages: list[Message], errors: list[KafkaError | None], ticket: Ticket | None
+    ) -> None:
+        """Messages of a batch that the producer or Kafka did not take go on alone."""
+        for message, error in zip(messages, errors, strict=True):
+            if error is None:
+                continue
+            record = Record(topic=topic, key=message.route.key, value=message.payload, headers=[])
+            flight = Flight(message, message.label, record, ticket)
+            self._flights[flight] = None
+            if error.code() == KafkaError._QUEUE_FULL:
+                self._held.append(flight)
+            else:
+                flight.attempts = 1
+                self._reports.append((self._generation, flight, error))
+
+    def delivered(self) -> list[Batch]:
+        """Batches that Kafka has reported on by the last `poll`, reduced to the messages that it has."""
+        delivered, self._delivered = self._delivered, []
+        return delivered
+
+    def _close_batches(self) -> None:
+        for batch in self._complete:
+            del self._batches[batch]
+            self._batched -= len(batch.messages)
+            if batch.failed:
+                self._separate(batch)
+            if batch.messages:
+                self._delivered.append(batch)
+        self._complete.clear()
+
+    def _separate(self, batch: Batch) -> None:
+        found: dict[tuple[bytes | None, bytes], list[Message]] = {}
+        for message in batch.messages:
+            found.setdefault((message.route.key, message.payload), []).append(message)
+        topic = batch.messages[0].route.raw_topic or ""
+        for error, key, value in batch.failed:
+            self._unbatch(topic, [found[key, value].pop()], [error], batch.ticket)
+        batch.messages = [message for messages in found.values() for message in messages]
+
     def poll(self) -> list[Outcome]:
         """Serve the producer, produce what is due, and give what has been decided since the last call."""
         self._sink.poll(0)
+        self._close_batches()
         for _ in range(len(self._held)):
             if self._held and not self._produce(self._held.popleft(), front=True):
                 break
-        now = self._clock()
+        now = self._clock() if self._later else 0.0
         while self._later and self._later[0][0] <= now:
             self._produce(heapq.heappop(self._later)[2])
-        outcomes = []
-        while self._reports:
-            generation, flight, error = self._reports.popleft()
-            if generation == self._generation and flight in self._flights:
-                outcomes += self._decide(flight, error)
+        outcomes: list[Outcome] = []
+        reports, flights = self._reports, self._flights
+        while reports:
+            generation, flight, error = reports.popleft()
+            if generation != self._generation or flight not in flights:
+                continue
+            if error is None:
+                del flights[flight]
+                outcomes.append(Outcome(flight, None))
+            else:
+                outcomes += self._fail(flight, error)
         return outcomes
 
     def rebuild(self) -> None:
@@ -134,6 +234,9 @@ class Outbound:
         self._reports.clear()
         for flight in self._flights:
             self._produce(flight)
+        batches, self._batches, self._batched, self._complete = list(self._batches), {}, 0, []
+        for batch in batches:
+            self.send_batch(batch.messages[0].route.raw_topic or "", batch.messages, batch.ticket)
 
     def missing(self, timeout_s: float) -> str | None:
         """What stands in the way of producing, or None. Blocks up to `timeout_s`; may be called from another thread."""
@@ -141,14 +244,14 @@ class Outbound:
             topics = self._sink.list_topics(timeout=timeout_s).topics
         except KafkaException as error:
             return f"Kafka: cannot be reached ({error.args[0].str()})"
-        absent = [topic.name for topic in KAFKA_TOPICS if topic.name not in topics]
+        absent = [name for name in self._topics if name not in topics]
         return f"Kafka: topics are missing: {', '.join(absent)}" if absent else None
 
     def _produce(self, flight: Flight, *, front: bool = False) -> bool:
-        generation, record = self._generation, flight.record
+        generation, record, reports = self._generation, flight.record, self._reports
 
         def report(error: KafkaError | None, _message: object) -> None:
-            self._reports.append((generation, flight, error))
+            reports.append((generation, flight, error))
 
         try:
             self._sink.produce(
@@ -162,10 +265,7 @@ class Outbound:
         flight.attempts += 1
         return True
 
-    def _decide(self, flight: Flight, error: KafkaError | None) -> list[Outcome]:
-        if error is None:
-            del self._flights[flight]
-            return [Outcome(flight, None)]
+    def _fail(self, flight: Flight, error: KafkaError) -> list[Outcome]:
         if error.fatal():
             self._on_error(error)
         if error.fatal() or error.code() in _ABANDONED:

@@ -1,12 +1,12 @@
-"""The MQTT 5 PUBLISH packet, as far as a bridge needs it (MQTT 5.0, section 3.3).
+"""The MQTT PUBLISH packet, as far as a bridge needs it (MQTT 5.0 and 3.1.1, section 3.3), read from a larger buffer.
 
 paho decodes every property into a general object with reflection: with seven user properties more than half of the
-bridge's whole time. This reads the user properties and skips the others.
+bridge's whole time. Here the properties stay bytes; whoever needs them reads the user properties and skips the others.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 _USER_PROPERTY = 0x26
 _FIXED_BYTES = {0x01: 1, 0x02: 4, 0x23: 2}
@@ -20,55 +20,75 @@ class MalformedPublish(ValueError):  # noqa: N818 - MQTT's own name
     """The packet breaks the protocol; the connection must end."""
 
 
-class Publish(NamedTuple):
-    """A decoded PUBLISH. `packet_id` is 0 at QoS 0."""
+class Publish(msgspec.Struct, frozen=True, gc=False):
+    """A PUBLISH. `packet_id` is 0 at QoS 0; `properties` are as on the wire, without their length, and not yet read."""
 
-    topic: str
+    topic: bytes
     qos: int
     retain: bool
     packet_id: int
-    properties: tuple[tuple[str, str], ...]
+    properties: bytes
     payload: bytes
 
 
-def parse_publish(first_byte: int, body: bytes) -> Publish:
-    """Decode what follows the fixed header.
+def parse_publish(first_byte: int, buffer: bytes, start: int, end: int, *, with_properties: bool) -> Publish:
+    """Take apart what follows the fixed header, `buffer[start:end]`.
+
+    Args:
+        with_properties: True for MQTT 5, False for 3.1.1.
+
+    Raises:
+        MalformedPublish: lengths do not fit.
+    """
+    qos = first_byte >> 1 & 3
+    at = start + 2
+    if at > end:
+        raise MalformedPublish("the packet has no topic")
+    topic_at, at = at, at + (buffer[start] << 8 | buffer[start + 1])
+    topic = buffer[topic_at:at]
+    packet_id = 0
+    if qos:
+        at += 2
+        if at > end:
+            raise MalformedPublish("the packet has no packet id")
+        packet_id = buffer[at - 2] << 8 | buffer[at - 1]
+    if not with_properties:
+        properties, length = b"", 0
+    elif at < end and buffer[at] < 0x80:  # Nearly always: fewer than 128 bytes of properties, or none.
+        length, at = buffer[at], at + 1
+    else:
+        length, at = variable(buffer, at, end)
+    if length or with_properties:
+        properties = buffer[at : at + length]
+    if qos > 2 or at + length > end:
+        raise MalformedPublish("the packet is shorter than its parts, or has QoS 3")
+    return Publish(topic, qos, bool(first_byte & 1), packet_id, properties, buffer[at + length : end])
+
+
+def user_properties(properties: bytes) -> tuple[tuple[str, str], ...]:
+    """Names and values in their order.
 
     Text that is not UTF-8 is kept with replacement characters: the gateway ought to have refused it, and ending the
     connection for it would only bring it again.
 
     Raises:
-        MalformedPublish: lengths do not fit, or a property does not belong here.
+        MalformedPublish: lengths do not fit, or a property does not belong into a PUBLISH.
     """
-    qos = first_byte >> 1 & 3
-    topic, at = _prefixed(body, 0)
-    packet_id = 0
-    if qos:
-        packet_id = int.from_bytes(body[at : at + 2])
-        at += 2
-    length, at = _variable(body, at)
-    end = at + length
-    if qos > 2 or end > len(body):
-        raise MalformedPublish("the packet is shorter than its properties, or has QoS 3")
-    pairs = _user_properties(body, at, end)
-    return Publish(topic.decode(errors="replace"), qos, bool(first_byte & 1), packet_id, pairs, body[end:])
-
-
-def _user_properties(body: bytes, at: int, end: int) -> tuple[tuple[str, str], ...]:
     pairs = []
+    at, end = 0, len(properties)
     while at < end:
-        kind = body[at]
+        kind = properties[at]
         at += 1
         if kind == _USER_PROPERTY:
-            name, at = _prefixed(body, at)
-            value, at = _prefixed(body, at)
+            name, at = _prefixed(properties, at)
+            value, at = _prefixed(properties, at)
             pairs.append((name.decode(errors="replace"), value.decode(errors="replace")))
         elif kind in _LENGTH_PREFIXED:
-            at = _prefixed(body, at)[1]
+            at = _prefixed(properties, at)[1]
         elif kind in _FIXED_BYTES:
             at += _FIXED_BYTES[kind]
         elif kind == _SUBSCRIPTION_IDENTIFIER:
-            at = _variable(body, at)[1]
+            at = variable(properties, at, end)[1]
         else:
             raise MalformedPublish(f"property {kind:#04x} does not belong into a PUBLISH")
     if at != end:
@@ -85,13 +105,17 @@ def _prefixed(body: bytes, at: int) -> tuple[bytes, int]:
     return body[start:end], end
 
 
-def _variable(body: bytes, at: int) -> tuple[int, int]:
-    """A variable byte integer (section 1.5.5), and where it ends."""
+def variable(buffer: bytes, at: int, end: int) -> tuple[int, int]:
+    """A variable byte integer (section 1.5.5), and where it ends.
+
+    Raises:
+        MalformedPublish: it does not end before `end`, or has more than four bytes.
+    """
     value = 0
     for shift in (0, 7, 14, 21):
-        if at >= len(body):
+        if at >= end:
             break
-        byte = body[at]
+        byte = buffer[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:

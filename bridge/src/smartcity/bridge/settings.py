@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from paho.mqtt.client import topic_matches_sub
+
+from smartcity.contracts.topics import KAFKA_TOPICS
+
 from .errors import SettingsError
+from .route import RawRoute
 
 QUEUE_MESSAGES_MAX = 4_000
 """Messages read from the gateway and not yet examined. QoS 1 alone stays below `receive_maximum`; QoS 0 knows no
 window, so beyond this the socket is not read."""
-READ_PACKETS_MAX = 200
-"""Packets read in one turn of the loop, so that Kafka's reports and the keep-alive get theirs."""
+READ_BYTES_MAX = 256 * 1024
+"""Read from the socket in one turn of the loop, so that Kafka's reports and the keep-alive get theirs."""
+BATCH_MESSAGES_MAX = 1_000
+"""Messages of a raw route that are produced, and acknowledged, as one."""
 KEEPALIVE_S = 20
 CONNECT_TIMEOUT_S = 3.0
 SESSION_EXPIRY_S = 7 * 24 * 60 * 60
@@ -35,6 +43,8 @@ RETRY_MAX_S = 10.0
 REFUSALS_MAX = 3
 """Kafka fails a whole batch for one bad record in it; only a record refused this often is itself the bad one."""
 
+GC_ALLOCATIONS = 200_000
+"""Container objects between two runs of Python's cycle collector; what is in flight has some ten per message."""
 LOOP_STALLED_S = 15.0
 """`/healthz` fails when the loop has not turned for so long. Connecting may hold it for CONNECT_TIMEOUT_S."""
 DRAIN_TIMEOUT_S = 10.0
@@ -55,6 +65,8 @@ class Settings:
     receive_maximum: int
     """QoS 1 messages that the gateway may have on the way to us, unacknowledged."""
     receipt_interval_s: float
+    routes: tuple[RawRoute, ...] = ()
+    """Besides the streams: MQTT filters whose messages go into Kafka topics unchanged."""
 
 
 def parse_address(name: str, value: str) -> tuple[str, int]:
@@ -68,3 +80,28 @@ def parse_address(name: str, value: str) -> tuple[str, int]:
     if not (colon and host and port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
         raise SettingsError(f"{name} is {value!r}; give HOST:PORT, for example localhost:1883")
     return host, int(port)
+
+
+_KAFKA_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_OWN_TOPICS = frozenset(topic.name for topic in KAFKA_TOPICS)
+
+
+def parse_route(value: str) -> RawRoute:
+    """The route in `FILTER=TOPIC`.
+
+    Raises:
+        SettingsError: the filter is not one of MQTT, or hears the bridge's own receipts; the topic is not a name that
+            Kafka takes, or one of a stream, whose readers expect checked readings.
+    """
+    pattern, equals, topic = value.rpartition("=")
+    if not equals:
+        raise SettingsError(f"--route is {value!r}; give FILTER=TOPIC, for example plant/+/state=plant_state")
+    levels = pattern.split("/")
+    misplaced = "#" in levels[:-1] or any(len(level) > 1 and set(level) & {"+", "#"} for level in levels)
+    if not pattern or misplaced or pattern.startswith("$"):
+        raise SettingsError(f"--route {value!r}: {pattern!r} is not an MQTT filter to subscribe to")
+    if topic_matches_sub(pattern, "receipts/device"):
+        raise SettingsError(f"--route {value!r}: {pattern!r} includes receipts/…, which the bridge itself publishes")
+    if not _KAFKA_TOPIC.fullmatch(topic) or topic in (".", "..") or topic in _OWN_TOPICS:
+        raise SettingsError(f"--route {value!r}: {topic!r} is no name for a Kafka topic, or is one of the bridge's own")
+    return RawRoute(pattern=pattern, kafka_topic=topic)

@@ -1,0 +1,86 @@
+"""What the devices of a benchmark send: distinct readings, with the envelope as a device writes it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+
+from smartcity.contracts.envelope import Envelope, format_time
+from smartcity.contracts.streams import STREAM_BY_NAME
+from smartcity.contracts.topics import reading_topic
+
+Made = tuple[str, list[tuple[str, str]], bytes]
+"""MQTT topic, user properties, payload."""
+
+DEVICES = 50
+PAYLOAD_BYTES = 280
+START = datetime.now(UTC) - timedelta(minutes=30)
+
+
+def make_foreign(number: int) -> Made:
+    """A payload that means nothing to the bridge."""
+    return f"plant/line-{number % DEVICES}/state", [], f'{{"number":{number:08d}}}'.encode().ljust(PAYLOAD_BYTES, b".")
+
+
+def make_reading(stream_name: str, number: int) -> Made:
+    stream = STREAM_BY_NAME[stream_name]
+    device, sequence = f"{stream_name}-{number % DEVICES:02d}", number // DEVICES + 1
+    time = START + timedelta(milliseconds=10 * number)
+    envelope = Envelope(
+        boot=f"{number % DEVICES:016x}", sequence=sequence, device_id=device, event_type=stream.event_type, time=time,
+        sent_time=time + timedelta(milliseconds=3),
+    )  # fmt: skip
+    payload, metadata = _MAKERS[stream_name](number, time)
+    pairs = envelope.properties() + ([("metadata", metadata)] if metadata else [])
+    return reading_topic(device, stream), pairs, payload
+
+
+def _weather(number: int, time: datetime) -> tuple[bytes, str]:
+    document = {
+        "location": "401 at Guelph Line", "latitude": 43.4849, "longitude": -79.9683, "temperature": number % 400 / 10,
+        "condition": "rain", "precipitation": 2.4, "wind_speed": 21.3, "wind_direction": 270.0, "humidity": 81.5,
+        "pressure": 1003.2, "visibility": 6400.0, "air_quality_index": 31, "timestamp": format_time(time),
+    }  # fmt: skip
+    return json.dumps(document, separators=(",", ":")).encode(), ""
+
+
+def _emergency(number: int, time: datetime) -> tuple[bytes, str]:
+    document = {
+        "incident_id": f"incident-{number % 997}", "type": "accident", "status": "responding", "severity": 3,
+        "latitude": 43.5044, "longitude": -79.8771, "location": "401 East at James Snow Parkway",
+        "description": "Two cars, right lane blocked; tow truck on its way", "timestamp": format_time(time),
+    }  # fmt: skip
+    return json.dumps(document, separators=(",", ":")).encode(), ""
+
+
+def _sentence(body: str) -> str:
+    return f"${body}*{reduce(lambda a, b: a ^ b, body.encode()):02X}\r\n"
+
+
+def _gps(number: int, time: datetime) -> tuple[bytes, str]:
+    clock, day = time.strftime("%H%M%S.") + f"{time.microsecond // 10_000:02d}", time.strftime("%d%m%y")
+    minutes = 20 + number % 9000 / 1000
+    burst = (
+        _sentence(f"GPRMC,{clock},A,43{minutes:07.4f},N,07958.2340,W,54.00,87.5,{day},,,A")
+        + _sentence(f"GPGGA,{clock},43{minutes:07.4f},N,07958.2340,W,1,09,0.9,329.0,M,-35.0,M,,")
+        + _sentence("GPGSA,A,3,02,05,07,09,13,15,18,26,29,,,,1.7,0.9,1.4")
+        + _sentence("GPVTG,87.5,T,,M,54.00,N,100.01,K,A")
+    )
+    return burst.encode(), '{"vehicle_type":"car"}'
+
+
+def _vehicle(number: int, _time: datetime) -> tuple[bytes, str]:
+    answers = (
+        f"7E8 04 41 0C {number >> 8 & 0x3F:02X} {number & 0xFF:02X} ", "7E8 03 41 0D 64 ", "7E8 03 41 05 7B ",
+        "7E8 03 41 04 80 ", "7E8 03 41 11 33 ", "7E8 03 41 2F BF ", "7E8 03 41 0F 3C ", "7E8 04 41 10 03 E8 ",
+        "7E8 04 41 1F 01 2C ", "7E8 02 43 00 ",
+    )  # fmt: skip
+    metadata = {
+        "make": "Toyota", "model": "Corolla", "year": 2021, "fuel_type": "petrol",
+        "latitude": 43.48, "longitude": -79.96, "location": "401 East", "direction": 87.5,
+    }  # fmt: skip
+    return "".join(f"{answer}\r\r>" for answer in answers).encode(), json.dumps(metadata, separators=(",", ":"))
+
+
+_MAKERS = {"weather": _weather, "emergency": _emergency, "gps": _gps, "vehicle": _vehicle}
