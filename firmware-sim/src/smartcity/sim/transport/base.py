@@ -9,6 +9,12 @@ from typing import Protocol
 from ..message import Message
 from ..reading import Key
 
+FAILURE = 0x80
+"""MQTT 5 reason codes from here on are failures (MQTT 5.0, section 2.4)."""
+
+BLAMING = frozenset({0x81, 0x82, 0x90, 0x95, 0x99, 0x9B})
+"""Server DISCONNECT codes that say: something you sent is not acceptable (MQTT 5.0, section 3.14.2.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Connected:

@@ -38,13 +38,10 @@ from smartcity.contracts.topics import receipt_topic
 from ..message import Message
 from ..reading import Key
 from . import packets
-from .base import Acknowledged, Connected, Disconnected, Event, Received, Unreachable
+from .base import BLAMING, FAILURE, Acknowledged, Connected, Disconnected, Event, Received, Unreachable
 
 log = logging.getLogger(__name__)
 
-_FAILURE = 0x80
-_BLAMING = frozenset({0x81, 0x82, 0x90, 0x95, 0x99, 0x9B})
-"""Server DISCONNECT codes that say: something you sent is not acceptable (MQTT 5.0, section 3.14.2.1)."""
 _REASONS = {
     0x81: "malformed packet", 0x82: "protocol error", 0x84: "unsupported protocol version", 0x85: "client id not valid",
     0x86: "bad user name or password", 0x87: "not authorized", 0x88: "server unavailable", 0x8B: "shutting down",
@@ -237,7 +234,7 @@ class FleetTransport:
 
     def _welcome(self, link: _Link, body: bytes) -> None:
         connack = packets.read_connack(body)
-        if connack.reason_code >= _FAILURE:
+        if connack.reason_code >= FAILURE:
             self._end(link, f"the gateway refused the connection: {_reason(connack.reason_code)}", blamed=False)
             return
         link.state = _CONNECTED
@@ -374,12 +371,12 @@ class FleetTransport:
         elif kind == packets.CONNACK and link.state == _GREETING:
             self._welcome(link, body)
         elif kind == packets.SUBACK:
-            if any(code >= _FAILURE for code in packets.read_suback(body)):
+            if any(code >= FAILURE for code in packets.read_suback(body)):
                 topic = receipt_topic(link.device_id)
                 log.error("the gateway refuses the subscription to %s: nothing can be confirmed (check its ACL)", topic)
         elif kind == packets.DISCONNECT:
             code = body[0] if body else 0
-            self._end(link, f"the gateway disconnected: {_reason(code)}", blamed=code in _BLAMING)
+            self._end(link, f"the gateway disconnected: {_reason(code)}", blamed=code in BLAMING)
         elif kind != packets.PINGRESP:
             raise packets.MalformedPacketError(f"a packet of type 0x{kind:02X}")
 

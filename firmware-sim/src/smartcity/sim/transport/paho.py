@@ -38,14 +38,11 @@ from smartcity.contracts.topics import receipt_topic
 
 from ..message import Message
 from ..reading import Key
-from .base import Acknowledged, Connected, Disconnected, Event, Received, Unreachable
+from .base import BLAMING, FAILURE, Acknowledged, Connected, Disconnected, Event, Received, Unreachable
 
 log = logging.getLogger(__name__)
 
 _RECEIVE_MAX_DEFAULT = 65_535  # MQTT 5.0, section 3.2.2.3.3.
-_FAILURE = 0x80
-# Server DISCONNECT codes that say: something you sent is not acceptable (MQTT 5.0, section 3.14.2.1).
-_BLAMING = frozenset({0x81, 0x82, 0x90, 0x95, 0x99, 0x9B})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +181,7 @@ class PahoTransport:
 
     def _set_callbacks(self, client: mqtt.Client, link: _Link) -> None:
         def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
-            if reason.value >= _FAILURE:
+            if reason.value >= FAILURE:
                 self._end(link, f"the gateway refused the connection: {reason}", blamed=False)
                 return
             client.subscribe(receipt_topic(link.device_id), qos=1)
@@ -194,7 +191,7 @@ class PahoTransport:
             self._events.append(Connected(link.device_id, receive_max, packet_max))
 
         def on_disconnect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-            self._end(link, str(reason), blamed=reason.value in _BLAMING)
+            self._end(link, str(reason), blamed=reason.value in BLAMING)
 
         def on_publish(_client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
             if mid in link.mids:
@@ -204,7 +201,7 @@ class PahoTransport:
             self._events.append(Received(link.device_id, bytes(message.payload)))
 
         def on_subscribe(_client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
-            if any(reason.value >= _FAILURE for reason in reasons):
+            if any(reason.value >= FAILURE for reason in reasons):
                 topic = receipt_topic(link.device_id)
                 log.error("the gateway refuses the subscription to %s: nothing can be confirmed (check its ACL)", topic)
 
