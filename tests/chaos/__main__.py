@@ -15,6 +15,7 @@ from smartcity.local.errors import LocalError
 from smartcity.local.layout import default_var
 
 from .control import run_control
+from .disk import why_not
 from .plan import KINDS, LINKS, PROCESSES, Fault, make_plan
 from .report import lines, machine
 from .run import RunSettings, run
@@ -26,6 +27,9 @@ def main() -> int:
     flags = _parser().parse_args()
     seed = secrets.randbelow(2**31) if flags.seed is None else flags.seed
     plan = make_plan(seed, kills=flags.kills, only=flags.only)
+    if (reason := why_not()) and any(fault.kind == "fill" for fault in plan):
+        _say(f"no disk is filled: {reason}")
+        plan = [fault for fault in plan if fault.kind != "fill"]
     if flags.plan:
         print(json.dumps([fault.document() for fault in plan], indent=1))
         return 0
@@ -38,7 +42,13 @@ def _run(flags: argparse.Namespace, seed: int, plan: Sequence[Fault]) -> int:
     var = flags.var or default_var() / "chaos"
     try:
         document = {"machine": machine()}
-        settings = RunSettings(var=var / "stack", seed=seed, speed=flags.speed, minutes_max=flags.minutes)
+        settings = RunSettings(
+            var=var / "stack",
+            seed=seed,
+            speed=flags.speed,
+            trigger_s=flags.trigger_s,
+            minutes_max=flags.minutes,
+        )
         document |= run(settings, plan, _say)
         if flags.control_kills:
             document["control"] = run_control(
@@ -71,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=240, help="after which no fault is begun, per arm")
     parser.add_argument("--only", nargs="+", default=[], choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--speed", type=float, default=10, help="of the simulated world (default: 10)")
+    parser.add_argument("--trigger-s", type=float, default=3, help="between the lake's batches (default: 3)")
     parser.add_argument("--var", type=Path, help="folder of the run (default: var/chaos)")
     parser.add_argument("--report", type=Path, help="JSON file to write (default: var/chaos/report.json)")
     parser.add_argument("--plan", action="store_true", help="print the plan as JSON, and do nothing")

@@ -18,6 +18,8 @@ START = "2026-03-02T12:00:00Z"
 RESTART_PAUSE_S = 0.5
 """As the supervisor pauses for the services."""
 STOP_TIMEOUT_S = 30.0
+DISK_FULL = "Check the disk's space"
+"""What the outbox's error says."""
 DRAIN_TIMEOUT_S = 120.0
 
 Heads = Mapping[tuple[str, str], int]
@@ -36,6 +38,8 @@ class Simulator:
         self._process: subprocess.Popen[bytes] | None = None
         self._due: float | None = None
         self.deaths_unwanted = 0
+        self.may_end = False
+        """While its disk is full."""
 
     @property
     def alive(self) -> bool:
@@ -60,10 +64,14 @@ class Simulator:
         if self.alive:
             return
         if self._due is None:
-            self.deaths_unwanted += 1
+            self.deaths_unwanted += not self.may_end
             self._due = time.monotonic() + RESTART_PAUSE_S
         elif time.monotonic() >= self._due:
             self.start()
+
+    def said(self, text: str) -> int:
+        """How often its log says so."""
+        return self._log.read_text(errors="replace").count(text)
 
     def stop(self) -> None:
         """Ends it in order, then lets the devices run for a simulated second, so that nothing stays in the outbox."""

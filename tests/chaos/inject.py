@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .devices import Heads, Simulator, heads_of
+from .devices import DISK_FULL, Heads, Simulator, heads_of
+from .disk import Disk
 from .observe import KafkaWatch, LakeWatch
 from .plan import LAKE_SIDE, Fault
 from .proxy import Proxy
@@ -22,8 +23,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What a fault did. Recovery is measured from the kill, or the cut; of a pause, a partition or an outage from its
-    end. None: not within RECOVERY_TIMEOUT_S."""
+    """What a fault did.
+
+    Recovery is measured from the kill, or the cut; of a pause, a partition, a full disk or an outage from its end.
+    None: not within RECOVERY_TIMEOUT_S. Each note is a failure.
+    """
 
     fault: Fault
     at_s: float
@@ -57,6 +61,8 @@ class Range:
     links: dict[str, Proxy]
     kafka: KafkaWatch
     lake: LakeWatch
+    disks: Mapping[str, Disk]
+    """By service, and by the name of a simulator's state folder."""
     began: float = field(default_factory=time.monotonic)
     _turn: int = 0
 
@@ -69,6 +75,7 @@ class Range:
         victim = self.simulators[self._turn % len(self.simulators)]
         self._turn += 1
         rss = (0, 0)
+        notes: tuple[str, ...] = ()
         at = time.monotonic()
         match fault.kind:
             case "kill":
@@ -82,6 +89,8 @@ class Range:
                 self.links[fault.targets[0]].partition()
                 self._wait(fault.lasts_s)
                 self.links[fault.targets[0]].heal()
+            case "fill":
+                notes = self._fill(fault, victim)
             case "outage":
                 rss = self._outage(fault)
         since = at if fault.kind in ("kill", "cut") else time.monotonic()
@@ -89,12 +98,14 @@ class Range:
         recovery = self._recoveries(
             fault.targets, heads_of(self.simulators), RECOVERY_TIMEOUT_S, since=since, restarted=new_boots
         )
+        victim.may_end = False
         return Event(
             fault=fault,
             at_s=at - self.began,
             recovery_s=recovery,
             bridge_rss_before_bytes=rss[0],
             bridge_rss_max_bytes=rss[1],
+            notes=notes,
         )
 
     def _pause(self, fault: Fault, victim: Simulator) -> None:
@@ -102,6 +113,21 @@ class Range:
         victim.send(signal.SIGSTOP) if target == "device" else self.system.pause(target)
         self._wait(fault.lasts_s)
         victim.send(signal.SIGCONT) if target == "device" else self.system.resume(target)
+
+    def _fill(self, fault: Fault, victim: Simulator) -> tuple[str, ...]:
+        """A device that cannot log a reading must end and say so: it may neither send nor forget it."""
+        target = fault.targets[0]
+        disk = self.disks[victim.state.name if target == "device" else target]
+        victim.may_end = target == "device"
+        said = victim.said(DISK_FULL)
+        disk.fill()
+        try:
+            self._wait(fault.lasts_s)
+        finally:
+            disk.free()
+        if target == "device" and victim.said(DISK_FULL) == said:
+            return (f"{victim.state.name}: on a full disk for {fault.lasts_s:g} s and did not say so",)
+        return ()
 
     def _outage(self, fault: Fault) -> tuple[int, int]:
         """Returns the bridge's memory before, and its highest during the outage."""

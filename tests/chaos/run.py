@@ -17,11 +17,12 @@ from smartcity.local.verify.audit import Scope, audit
 from smartcity.local.verify.lake import Lake, LakeAccess
 
 from .devices import Simulator
+from .disk import Disk, unmount_all_under
 from .inject import Event, Range, Say
 from .observe import KafkaWatch, LakeWatch
 from .plan import LAKE_SIDE, Fault
 from .proxy import Proxy
-from .report import fault_rows, kills_of
+from .report import fault_rows, kills_of, process_rows, slow_rows
 from .system import System, make_reachable, real_services
 
 SETTLE_TIMEOUT_S = 120.0
@@ -35,6 +36,8 @@ class RunSettings:
     var: Path
     seed: int
     speed: float
+    trigger_s: float
+    """Time between the lake's batches."""
     minutes_max: float
     """Faults that are not begun by then are left out."""
 
@@ -45,10 +48,15 @@ def run(settings: RunSettings, plan: Sequence[Fault], say: Say) -> dict[str, Any
     Raises:
         LocalError: the stack does not start, or the lake cannot be read at the end.
     """
+    unmount_all_under(settings.var)
     shutil.rmtree(settings.var, ignore_errors=True)
     make_reachable(settings.var)
+    disks: dict[str, Disk] = {}
+    if any(fault.kind == "fill" for fault in plan):
+        disks = {route: Disk(settings.var / "sim" / route) for route in ROUTE_NAMES}
+        disks |= {name: Disk(settings.var / "data" / name) for name in ("mosquitto", "kafka")}
     links: dict[str, Proxy] = {}
-    system = System(Stack(settings.var, services=real_services(links)))
+    system = System(Stack(settings.var, services=real_services(links, trigger_s=settings.trigger_s)))
     began = time.monotonic()
     try:
         system.stack.up(progress=say, supervise=False)
@@ -58,7 +66,7 @@ def run(settings: RunSettings, plan: Sequence[Fault], say: Say) -> dict[str, Any
         environment = system.stack.environment()
         with _driving(settings, links["device-gateway"]) as simulators, KafkaWatch(place.address("kafka")) as kafka:
             lake_watch = LakeWatch(environment)
-            target = Range(system=system, simulators=simulators, links=links, kafka=kafka, lake=lake_watch)
+            target = Range(system=system, simulators=simulators, links=links, kafka=kafka, lake=lake_watch, disks=disks)
             end = time.monotonic() + settings.minutes_max * 60
             if not target.settle(SETTLE_TIMEOUT_S):
                 return {"failures": ["no reading came to the lake before the first fault"]}
@@ -76,36 +84,48 @@ def run(settings: RunSettings, plan: Sequence[Fault], say: Say) -> dict[str, Any
         system.down()
         for proxy in links.values():
             proxy.close()
+        for disk in disks.values():
+            disk.close()
     documents = [event.document() for event in events]
-    failures = notes + _failures(report, events, plan, simulators)
-    return {
+    failures = notes + _failures(report, events, simulators)
+    document = {
         "seed": settings.seed,
         "speed": settings.speed,
+        "trigger_s": settings.trigger_s,
         "faults_planned": len(plan),
         "seconds": {"total": round(time.monotonic() - began, 1), "faults": round(fired - target.began, 1)},
         "kills": kills_of(documents),
         "faults": fault_rows(documents, report),
+        "processes": process_rows(documents),
         "audit": report,
         "events": documents,
-        "failures": failures,
+        "ended_early": _ended_early(events, plan, settings.minutes_max),
     }
+    return {**document, "failures": failures + slow_rows(document)}
 
 
 def _fire(target: Range, plan: Sequence[Fault], end: float, say: Say) -> tuple[list[Event], list[str]]:
     events: list[Event] = []
     notes: list[str] = []
+    whole = True
+    began = time.monotonic()
     for number, fault in enumerate(plan, 1):
         if time.monotonic() > end:
             say(f"time is over after {len(events)} of {len(plan)} faults")
             break
-        # A recovery seen in the lake passes through all that comes before it: let that be whole.
-        if set(fault.targets) & set(LAKE_SIDE) and not target.settle(SETTLE_TIMEOUT_S):
+        # A recovery seen in the lake passes through all that comes before it: let that be whole. It is, where the
+        # lake has just shown a reading made after the fault before.
+        lake_side = bool(set(fault.targets) & set(LAKE_SIDE))
+        if lake_side and not whole and not target.settle(SETTLE_TIMEOUT_S):
             notes.append(f"not settled {SETTLE_TIMEOUT_S:.0f} s before fault {number}, {fault.name}")
         time.sleep(fault.quiet_s)
         event = target.inject(fault)
         events.append(event)
+        whole = lake_side and event.recovered
         took = ", ".join(f"{name} {'-' if s is None else f'{s:.1f} s'}" for name, s in event.recovery_s.items())
-        say(f"{number}/{len(plan)} {fault.name}: {took}")
+        elapsed_s = time.monotonic() - began
+        left_s = min(end - time.monotonic(), elapsed_s / number * (len(plan) - number))
+        say(f"{number}/{len(plan)} {fault.name}: {took} ({elapsed_s / 60:.1f} min, about {left_s / 60:.0f} to go)")
     return events, notes
 
 
@@ -139,9 +159,7 @@ def _stop(simulators: Sequence[Simulator]) -> None:
         thread.join()
 
 
-def _failures(
-    report: dict[str, Any], events: Sequence[Event], plan: Sequence[Fault], simulators: Sequence[Simulator]
-) -> list[str]:
+def _failures(report: dict[str, Any], events: Sequence[Event], simulators: Sequence[Simulator]) -> list[str]:
     found = [
         f"{name} is {report[name]}, not 0"
         for name in ("lost", "duplicated", "altered", "unknown", "pending", "refused", "dropped", "unproven")
@@ -149,6 +167,12 @@ def _failures(
     ]
     found += [f"no recovery from {event.fault.name} at {event.at_s:.0f} s" for event in events if not event.recovered]
     found += [f"{s.state.name}: ended by itself {s.deaths_unwanted} times" for s in simulators if s.deaths_unwanted]
-    if len(events) < len(plan):
-        found.append(f"{len(events)} of {len(plan)} faults were done: more --minutes are needed")
+    found += [note for event in events for note in event.notes]
     return found
+
+
+def _ended_early(events: Sequence[Event], plan: Sequence[Fault], minutes_max: float) -> str | None:
+    """Time that is over says nothing of the system: what was done is judged, and the rest is named."""
+    if len(events) == len(plan):
+        return None
+    return f"{len(events)} of {len(plan)} faults were done in {minutes_max:g} minutes; more --minutes do more"

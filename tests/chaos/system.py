@@ -14,10 +14,16 @@ import psutil
 from smartcity.local import process
 from smartcity.local.services import SERVICES, Place, Service
 from smartcity.local.services.bridge import BRIDGE
+from smartcity.local.services.kafka import KAFKA
+from smartcity.local.services.kafka import properties as kafka_properties
+from smartcity.local.services.lake import LAKE
 from smartcity.local.stack import Stack
 from smartcity.local.supervise import CHECK_INTERVAL_S, Supervisor
 
 from .proxy import Proxy
+
+BRIDGE_KAFKA = ("bridge-kafka", "kafka_bridge")
+"""The link, and the port of Kafka that it leads to."""
 
 
 class Held:
@@ -94,16 +100,44 @@ class System:
             self._supervisor.step()
 
 
-def real_services(links: dict[str, Proxy]) -> Sequence[Service]:
-    """The stack's own services, but for the dashboard; the bridge reaches the gateway through a proxy of `links`."""
+def real_services(links: dict[str, Proxy], *, trigger_s: float) -> Sequence[Service]:
+    """The stack's own services, but for the dashboard; the bridge reaches gateway and Kafka through proxies of `links`.
 
-    def command(place: Place) -> list[str]:
-        proxy = links.get("bridge-gateway") or links.setdefault("bridge-gateway", Proxy(place.ports["mqtt"]))
-        direct = place.address("mqtt")
-        return [proxy.address if part == direct else part for part in BRIDGE.command(place)]
+    Kafka has a listener more for that, which advertises the proxy's address: a client goes to no other.
+    """
 
-    proxied = dataclasses.replace(BRIDGE, command=command)
-    return [proxied if service.name == "bridge" else service for service in SERVICES if service.name != "dashboard"]
+    def through(place: Place, link: str, port: str) -> str:
+        return (links.get(link) or links.setdefault(link, Proxy(place.ports[port]))).address
+
+    def prepare_kafka(place: Place) -> None:
+        KAFKA.prepare(place)
+        own, plain = place.address("kafka_bridge"), kafka_properties(place)
+        security = plain["listener.security.protocol.map"]
+        added = {
+            "listeners": f"{plain['listeners']},BRIDGE://{own}",
+            "advertised.listeners": f"{plain['advertised.listeners']},BRIDGE://{through(place, *BRIDGE_KAFKA)}",
+            "listener.security.protocol.map": f"{security},BRIDGE:PLAINTEXT",
+            "inter.broker.listener.name": "PLAINTEXT",
+        }
+        with (place.layout.config("kafka") / "server.properties").open("a") as file:
+            file.writelines(f"{name}={value}\n" for name, value in added.items())
+
+    def bridge_command(place: Place) -> list[str]:
+        proxied = {
+            place.address("mqtt"): through(place, "bridge-gateway", "mqtt"),
+            place.address("kafka"): through(place, *BRIDGE_KAFKA),
+        }
+        return [proxied.get(part, part) for part in BRIDGE.command(place)]
+
+    def lake_command(place: Place) -> list[str]:
+        return [*LAKE.command(place), "--trigger-s", f"{trigger_s:g}"]
+
+    changed = {
+        "bridge": dataclasses.replace(BRIDGE, command=bridge_command),
+        "kafka": dataclasses.replace(KAFKA, prepare=prepare_kafka, ports={**KAFKA.ports, "kafka_bridge": 9094}),
+        "lake": dataclasses.replace(LAKE, command=lake_command),
+    }
+    return [changed.get(service.name, service) for service in SERVICES if service.name != "dashboard"]
 
 
 def make_reachable(var: Path) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .report import LOSSES, fault_rows, kills_of
+from .report import LOSSES, fault_rows, kills_of, process_rows
 
-KEPT = ("machine", "seed", "speed", "seconds", "kills", "control", "failures")
+KEPT = ("machine", "seed", "speed", "trigger_s", "seconds", "kills", "control", "failures")
 COUNTS = (*LOSSES, "unknown", "pending", "refused", "dropped", "unproven")
 
 
@@ -27,6 +27,7 @@ def add_up(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "kills": kills_of(events),
         "audit": audit,
         "faults": fault_rows(events, audit),
+        "processes": process_rows(events),
         "bridge_rss_mb_while_kafka_was_away": [event["bridge_rss_mb"] for event in events if "bridge_rss_mb" in event],
         "control": _add_up_controls(controls),
     }

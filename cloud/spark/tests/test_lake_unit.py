@@ -12,16 +12,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pyspark.errors import PySparkException
 
 from smartcity.contracts.routes import ROUTE_NAMES, route
 from smartcity.lake.commit import BATCH_ID, QUERY_ID, newest_batch
 from smartcity.lake.deduplicate import Span, merge_spans
 from smartcity.lake.describe import read_metadata
-from smartcity.lake.drive import classify
+from smartcity.lake.drive import QUERY_FAILURES_MAX, classify, keep_querying
 from smartcity.lake.errors import EXIT_OK, EXIT_TERMINAL, JarsMissingError, TerminalError, TransientError
 from smartcity.lake.frames import upload_distinct
 from smartcity.lake.jars import SPARK_JARS, require_jars
 from smartcity.lake.places import cell_of, grid
+from smartcity.lake.progress import Progress
 from smartcity.lake.settings import read_storage
 from smartcity.lake.supervise import Supervisor
 from smartcity.lake.tables import STREAM_TABLES, TABLES, create_statement, missing_columns
@@ -98,6 +100,60 @@ def test_data_loss_and_credentials_are_terminal_and_the_rest_is_not() -> None:
     other = RuntimeError("Connection refused")
     assert isinstance(classify(other, other), TransientError)
     assert classify(TerminalError("x"), other).args == ("x",)
+
+
+class FakeQuery:
+    """A query that ends well, or fails with `text`, perhaps after a batch."""
+
+    def __init__(self, text: str = "", *, progress: Progress | None = None) -> None:
+        self.failure = None
+        self.query = self
+        self.id = "query"
+        self.isActive = False
+        self._text = text
+        self._progress = progress
+
+    def awaitTermination(self, timeout: float) -> bool:  # noqa: N802
+        if self._progress is not None:
+            self._progress.batches += 1
+        if self._text:
+            raise PySparkException(self._text)
+        return True
+
+
+def test_a_failed_query_is_started_again_without_a_new_driver() -> None:
+    queries = [FakeQuery("Connection refused"), FakeQuery("Connection refused"), FakeQuery()]
+    keep_querying(lambda: queries.pop(0), Progress(), threading.Event(), pause_s=0)  # type: ignore[arg-type,return-value]
+    assert queries == []
+
+
+def test_a_query_that_no_restart_mends_is_not_started_again() -> None:
+    queries = [FakeQuery("failOnDataLoss"), FakeQuery()]
+    with pytest.raises(TerminalError):
+        keep_querying(lambda: queries.pop(0), Progress(), threading.Event(), pause_s=0)  # type: ignore[arg-type,return-value]
+    assert len(queries) == 1
+
+
+@pytest.mark.parametrize(("completing", "starts"), [(False, QUERY_FAILURES_MAX), (True, 2 * QUERY_FAILURES_MAX + 1)])
+def test_only_failures_with_no_batch_between_end_the_driver(completing: bool, starts: int) -> None:
+    progress = Progress()
+    stopping = threading.Event()
+    started = 0
+
+    def start() -> FakeQuery:
+        nonlocal started
+        started += 1
+        if started > 2 * QUERY_FAILURES_MAX:
+            stopping.set()
+            return FakeQuery()
+        return FakeQuery("Connection refused", progress=progress if completing else None)
+
+    if completing:
+        keep_querying(start, progress, stopping, pause_s=0)  # type: ignore[arg-type]
+    else:
+        with pytest.raises(TransientError, match="Connection refused"):
+            keep_querying(start, progress, stopping, pause_s=0)  # type: ignore[arg-type]
+    assert started == starts
 
 
 def test_storage_follows_aws_variables() -> None:

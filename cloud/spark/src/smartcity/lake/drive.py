@@ -7,13 +7,16 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from .errors import EXIT_OK, LakeError, TerminalError, TransientError
 from .frames import s3_client
 from .jars import require_jars
+from .places import grid_table
 from .progress import Progress, serve
 from .query import LakeQuery
 from .session import start_session
@@ -23,6 +26,9 @@ from .tables import ensure_tables
 _log = logging.getLogger(__name__)
 
 _POLL_S = 1
+QUERY_PAUSE_S = 1.0
+QUERY_FAILURES_MAX = 10
+"""In a row, before the driver ends and its supervisor starts another."""
 
 _REFUSED_CREDENTIALS = {
     "403", "AccessDenied", "AccessDeniedException", "InvalidAccessKeyId", "SignatureDoesNotMatch",
@@ -53,24 +59,52 @@ def drive(settings: Settings, *, supervised: bool) -> int:
         except OSError as error:
             host, port = settings.http
             raise TerminalError(f"--http {host}:{port}: {error.strerror}. Choose another port.") from error
-    lake: LakeQuery | None = None
     try:
         spark = start_session(settings)
         # Spark takes SIGINT for itself when its context starts.
         signal.signal(signal.SIGINT, lambda *_: stopping.set())
         ensure_tables(spark)
-        lake = LakeQuery(spark, settings, progress)
-        _log.info("query %s runs, batches every %g s", lake.query.id, settings.trigger_s)
-        while not stopping.is_set() and not lake.query.awaitTermination(_POLL_S):
-            pass
-        if lake.query.isActive:
-            _log.info("stopping after the running batch")
-            lake.stop_between_batches()
+        grid_rows = grid_table(spark)
+        keep_querying(lambda: LakeQuery(spark, settings, progress, grid_rows), progress, stopping)
         spark.stop()
-    except (PySparkException, BotoCoreError, ClientError, OSError) as error:
-        cause = lake.failure if lake is not None and lake.failure is not None else error
-        raise classify(cause, error) from error
+    except (PySparkException, Py4JJavaError, BotoCoreError, ClientError, OSError) as error:
+        raise classify(error, error) from error
     return EXIT_OK
+
+
+def keep_querying(
+    start: Callable[[], LakeQuery], progress: Progress, stopping: threading.Event, *, pause_s: float = QUERY_PAUSE_S
+) -> None:
+    """Run the query until it ends or `stopping` is set. Where AWS, S3 or Kafka was away for a moment, the query alone
+    is started again on its checkpoint: the JVM, its session and its compiled code stay.
+
+    A query that has failed runs nothing any more: `process_batch` returns or raises when all its commits have ended.
+
+    Raises:
+        TerminalError: a restart cannot mend it.
+        TransientError: it failed QUERY_FAILURES_MAX times with no batch completed between; a new driver may mend it.
+    """
+    failures = 0
+    while not stopping.is_set():
+        batches = progress.batches
+        lake: LakeQuery | None = None
+        try:
+            lake = start()
+            _log.info("query %s runs", lake.query.id)
+            while not stopping.is_set() and not lake.query.awaitTermination(_POLL_S):
+                pass
+            if lake.query.isActive:
+                _log.info("stopping after the running batch")
+                lake.stop_between_batches()
+            return
+        except (PySparkException, Py4JJavaError) as error:
+            progress.running = False
+            failure = classify((lake.failure if lake else None) or error, error)
+            failures = 1 if progress.batches > batches else failures + 1
+            if isinstance(failure, TerminalError) or failures >= QUERY_FAILURES_MAX:
+                raise failure from error
+            _log.warning("query failed, starting it again in %g s: %s", pause_s, failure)
+        stopping.wait(pause_s)
 
 
 def check_bucket(storage: Storage) -> None:
@@ -118,6 +152,8 @@ def classify(cause: BaseException, error: BaseException) -> LakeError:
 
 def _first_line(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, Py4JJavaError):  # Its first line names the call only; the second, what Java said.
+        lines = lines[1:]
     return lines[0][:500] if lines else type(error).__name__
 
 

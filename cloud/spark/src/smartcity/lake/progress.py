@@ -20,6 +20,7 @@ class Progress:
         self.registry = CollectorRegistry()
         self.running = False
         self.last: Outcome | None = None
+        self.batches = 0
         self._rows = Counter("lake_rows", "Rows committed", ["table"], registry=self.registry)
         self._duplicates = Counter("lake_duplicates", "Repeated records removed", ["table"], registry=self.registry)
         self._batches = Counter("lake_batches", "Batches completed", registry=self.registry)
@@ -35,6 +36,7 @@ class Progress:
             self._rows.labels(table).inc(rows)
         for table, rows in outcome.duplicates.items():
             self._duplicates.labels(table).inc(rows)
+        self.batches += 1
         self._batches.inc()
         self._last_time.set(time.time())
         self._last_duration.set(outcome.seconds)
@@ -42,7 +44,7 @@ class Progress:
         self.last = outcome
 
     def health(self) -> dict[str, object]:
-        """`status` is `running` once the query has started, else `starting`."""
+        """`status` is `running` while the query runs, else `starting`."""
         last = None
         if self.last is not None:
             last = {"id": self.last.batch_id, "records": self.last.records, "seconds": round(self.last.seconds, 3)}

@@ -15,7 +15,6 @@ from .batch import describe_outcome, process_batch
 from .commit import BatchIdentity
 from .errors import TransientError
 from .parse import parse
-from .places import grid_table
 from .progress import Progress
 from .settings import Settings
 
@@ -30,7 +29,7 @@ class LakeQuery:
     `failure` holds what a batch raised, since Spark passes on no more than its text.
     """
 
-    def __init__(self, spark: SparkSession, settings: Settings, progress: Progress) -> None:
+    def __init__(self, spark: SparkSession, settings: Settings, progress: Progress, grid_rows: DataFrame) -> None:
         self._settings = settings
         self._progress = progress
         self._in_batch = threading.Lock()
@@ -38,7 +37,7 @@ class LakeQuery:
         self._query_id: str | None = None
         self._started = threading.Event()
         self.failure: Exception | None = None
-        rows = parse(read_kafka(spark, settings), grid_table(spark))
+        rows = parse(read_kafka(spark, settings), grid_rows)
         writer = rows.writeStream.foreachBatch(self._batch).queryName("smartcity-lake")
         writer = writer.option("checkpointLocation", settings.storage.checkpoint)
         writer = (
