@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
@@ -19,17 +19,17 @@ KILLS = 2
 TIMEOUT_S = 600
 
 
-def load_plan() -> ModuleType:
-    """`tests/chaos/plan.py`, which needs nothing beside it."""
-    spec = importlib.util.spec_from_file_location("chaos_plan", ROOT / "tests" / "chaos" / "plan.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["chaos_plan"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def load(name: str) -> ModuleType:
+    """A module of `tests/chaos`, which is a package of the repository's root alone."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        return importlib.import_module(f"tests.chaos.{name}")
+    finally:
+        sys.path.remove(str(ROOT))
 
 
-make_plan = load_plan().make_plan
+make_plan = load("plan").make_plan
+report = load("report")
 
 
 def chaos(*arguments: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
@@ -44,12 +44,38 @@ def test_a_seed_makes_the_same_plan_again_and_another_seed_another() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_plan_kills_each_process_as_often_as_asked_also_in_pairs(seed: int) -> None:
+def test_a_plan_kills_each_process_as_often_as_asked_alone_and_with_others(seed: int) -> None:
     faults = [fault for fault in make_plan(seed, kills=20) if fault.kind == "kill"]
     hits = [target for fault in faults for target in fault.targets]
     assert {process: hits.count(process) for process in PROCESSES} == dict.fromkeys(PROCESSES, 20)
-    assert {len(fault.targets) for fault in faults} == {1, 2}
+    assert {len(fault.targets) for fault in faults} == {1, 2, 3}
     assert all(len(set(fault.targets)) == len(fault.targets) for fault in faults)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_plan_that_is_cut_short_has_killed_all_alike(seed: int) -> None:
+    faults = make_plan(seed, kills=60)
+    killed = [target for fault in faults[: len(faults) // 2] if fault.kind == "kill" for target in fault.targets]
+    assert all(29 <= killed.count(process) <= 31 for process in PROCESSES)
+    kinds = {fault.kind for fault in faults[: len(faults) // 2]}
+    assert kinds == {"kill", "pause", "cut", "partition", "outage", "fill"}
+
+
+def test_a_slow_recovery_fails_unless_something_slower_was_killed_with_it() -> None:
+    events = [
+        {"fault": "kill bridge", "at_s": 0, "recovery_s": {"bridge": 2.0}},
+        {"fault": "kill bridge + kafka", "at_s": 9, "recovery_s": {"bridge": 20.0, "kafka": 20.0}},
+        {"fault": "kill mosquitto", "at_s": 30, "recovery_s": {"mosquitto": 16.0}},
+    ]
+    rows = report.process_rows(events)
+    assert (rows["bridge"]["n"], rows["bridge"]["n_timed"], rows["bridge"]["recovery_p95_s"]) == (2, 1, 2.0)
+    assert rows["kafka"]["recovery_p95_s"] == 20.0
+    audit = {"lost": 0, "duplicated": 0, "altered": 0}
+    failures = report.slow_rows({"processes": rows, "faults": report.fault_rows(events, audit)})
+    assert failures == [
+        "recovery of mosquitto: p95 is 16.0 s, the limit is 15 s",
+        "recovery from kill mosquitto: p95 is 16.0 s, the limit is 15 s",
+    ]
 
 
 def test_only_what_is_asked_for_is_hit() -> None:
@@ -65,14 +91,14 @@ def test_only_what_is_asked_for_is_hit() -> None:
 def test_two_kills_of_each_process_lose_double_and_alter_nothing(tmp_path: Path) -> None:
     for folder in tmp_path.parents[:3]:  # Mosquitto's user must be able to pass through.
         folder.chmod(folder.stat().st_mode | 0o111)
-    report = tmp_path / "report.json"
+    path = tmp_path / "report.json"
     done = chaos(
         *("--seed", str(SEED), "--kills", str(KILLS), "--only", "kill", "--control-kills", "0"),
-        *("--var", str(tmp_path / "var"), "--report", str(report)),
+        *("--var", str(tmp_path / "var"), "--report", str(path)),
         timeout_s=TIMEOUT_S,
     )
     print(done.stdout)
-    document = json.loads(report.read_text())
+    document = json.loads(path.read_text())
     assert document["failures"] == []
     assert done.returncode == 0
     assert all(document["kills"][process] >= KILLS for process in PROCESSES)

@@ -74,6 +74,27 @@ def test_a_service_that_lived_long_is_revived_at_once_again() -> None:
     assert len(stack.revived) == 8
 
 
+def test_a_service_that_is_killed_often_but_becomes_healthy_between_is_revived_at_once() -> None:
+    stack, clock = FakeStack(), FakeClock()
+    supervisor = Supervisor(stack, clock=clock)
+    for _ in range(8):
+        stack.down = ["bridge"]
+        supervisor.step()
+        clock.now_s += QUIET_S
+    assert len(stack.revived) == 8
+
+
+def test_a_service_that_is_never_healthy_is_not_revived_at_once_however_long_it_lives() -> None:
+    stack, clock = FakeStack(), FakeClock()
+    stack.unsettled = {"bridge"}
+    supervisor = Supervisor(stack, clock=clock)
+    for _ in range(12):
+        stack.down = ["bridge"]
+        supervisor.step()
+        clock.now_s += QUIET_S
+    assert len(stack.revived) < 12
+
+
 def test_a_service_that_waits_for_a_dead_one_does_not_keep_that_one_from_being_revived() -> None:
     stack = FakeStack()
     stack.down, stack.unsettled = ["lake"], {"lake"}

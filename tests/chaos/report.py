@@ -17,6 +17,8 @@ EventDocument = Mapping[str, Any]
 LOSSES = ("lost", "duplicated", "altered")
 LIMIT_S = 15.0
 LIMIT_SLOW_S = 60.0
+BRIDGE_GROWTH_MAX_MB = 100
+"""While Kafka is away: its producer's queue is bounded to 64 MiB, and Python's own part to as many messages."""
 SLOW = ("kafka", *LAKE_SIDE)
 """Kafka and Spark start slowly; AWS and S3 are seen through Spark's batches, whose interval is 10 s."""
 
@@ -45,6 +47,16 @@ def process_rows(events: Sequence[EventDocument]) -> dict[str, dict[str, Any]]:
         rows[process] = {"n": len(hits), "n_timed": len(own), **_times([value for value in own if value is not None])}
         rows[process]["recovery_limit_s"] = _limit([process])
     return rows
+
+
+def fat_events(events: Sequence[EventDocument]) -> list[str]:
+    """A failure for every outage of Kafka in which the bridge grew over what its bounds allow."""
+    return [
+        f"{event['fault']} at {event['at_s']} s: the bridge grew from {rss['before']} to {rss['max']} MB, "
+        f"its limit is {BRIDGE_GROWTH_MAX_MB} MB more"
+        for event in events
+        if (rss := event.get("bridge_rss_mb")) and rss["max"] - rss["before"] > BRIDGE_GROWTH_MAX_MB
+    ]
 
 
 def slow_rows(document: Mapping[str, Any]) -> list[str]:

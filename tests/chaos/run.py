@@ -22,7 +22,7 @@ from .inject import Event, Range, Say
 from .observe import KafkaWatch, LakeWatch
 from .plan import LAKE_SIDE, Fault
 from .proxy import Proxy
-from .report import fault_rows, kills_of, process_rows, slow_rows
+from .report import fat_events, fault_rows, kills_of, process_rows, slow_rows
 from .system import System, make_reachable, real_services
 
 SETTLE_TIMEOUT_S = 120.0
@@ -101,7 +101,7 @@ def run(settings: RunSettings, plan: Sequence[Fault], say: Say) -> dict[str, Any
         "events": documents,
         "ended_early": _ended_early(events, plan, settings.minutes_max),
     }
-    return {**document, "failures": failures + slow_rows(document)}
+    return {**document, "failures": failures + slow_rows(document) + fat_events(documents)}
 
 
 def _fire(target: Range, plan: Sequence[Fault], end: float, say: Say) -> tuple[list[Event], list[str]]:

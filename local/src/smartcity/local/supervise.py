@@ -18,8 +18,9 @@ from .errors import LocalError
 CHECK_INTERVAL_S = 1.0
 PAUSE_FIRST_S = 0.5
 PAUSE_MAX_S = 30.0
-QUIET_S = 60.0
-"""A service that lived this long since its last start begins again with the first pause."""
+QUIET_S = 10.0
+"""A service that was healthy and lived this long after is no service that keeps dying: it is started again at once,
+and its pauses begin anew."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +47,19 @@ class Supervisor:
         self._pause: dict[str, float] = {}
         self._next: dict[str, float] = {}
         self._reviving: dict[str, float] = {}
+        self._healthy_since: dict[str, float] = {}
 
     def step(self) -> None:
         """Revive what is dead and whose pause is over; finish what has become healthy."""
         for name in self._stack.dead():
             now = self._clock()
             due = self._next.get(name)
-            if due is None or now > due + QUIET_S:
+            healthy_since = self._healthy_since.get(name)
+            if due is None or (healthy_since is not None and now >= healthy_since + QUIET_S):
                 self._pause[name] = PAUSE_FIRST_S
             elif now < due:
                 continue
+            self._healthy_since.pop(name, None)
             self._revive(name)
             self._next[name] = self._clock() + self._pause[name]
             self._pause[name] = min(self._pause[name] * 2, PAUSE_MAX_S)
@@ -73,6 +77,7 @@ class Supervisor:
     def _settle(self, name: str) -> None:
         try:
             if self._stack.settled(name):
+                self._healthy_since[name] = self._clock()
                 logger.warning("%s is healthy again after %.1f s", name, self._clock() - self._reviving.pop(name))
         except LocalError as error:
             logger.error("%s", error)
