@@ -105,4 +105,5 @@ def test_two_kills_of_each_process_lose_double_and_alter_nothing(tmp_path: Path)
     audit = document["audit"]
     assert (audit["lost"], audit["duplicated"], audit["altered"], audit["pending"]) == (0, 0, 0, 0)
     assert audit["lake"] == audit["generated"]
+    assert document["auditor"]["found"] == {"lost": 1, "duplicated": 1, "altered": 2}
     assert sum(audit["generated"].values()) > 1_000

@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--control-kills", type=int, default=5, metavar="N", help="in the control arm; 0: leave it out")
     parser.add_argument("--minutes", type=float, default=240, help="after which no fault is begun, per arm")
     parser.add_argument("--only", nargs="+", default=[], choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--speed", type=float, default=10, help="of the simulated world (default: 10)")
+    parser.add_argument("--speed", type=float, default=5, help="of the simulated world (default: 5)")
     parser.add_argument("--trigger-s", type=float, default=3, help="between the lake's batches (default: 3)")
     parser.add_argument("--var", type=Path, help="folder of the run (default: var/chaos)")
     parser.add_argument("--report", type=Path, help="JSON file to write (default: var/chaos/report.json)")

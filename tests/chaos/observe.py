@@ -121,7 +121,7 @@ class LakeWatch:
             "s3.connect-timeout": str(LAKE_TIMEOUT_S),
             "s3.request-timeout": str(LAKE_TIMEOUT_S),
         }
-        self._catalog = GlueCatalog("chaos", client=glue, **properties)
+        self.catalog = GlueCatalog("chaos", client=glue, **properties)
 
     def has_new(self, heads: Heads, since: float) -> bool:
         """Whether it shows a reading made after `heads`, sent after `since` (seconds since 1970). False too where it
@@ -129,7 +129,7 @@ class LakeWatch:
         moment = datetime.fromtimestamp(since, UTC).isoformat()
         sent = GreaterThanOrEqual("sent_at", moment)  # type: ignore[call-arg,arg-type]
         try:
-            table = self._catalog.load_table((DATABASE, "gps"))
+            table = self.catalog.load_table((DATABASE, "gps"))
             snapshot = table.current_snapshot()
             if snapshot is None or snapshot.timestamp_ms < since * 1000:
                 return False

@@ -24,6 +24,7 @@ from .plan import LAKE_SIDE, Fault
 from .proxy import Proxy
 from .report import fat_events, fault_rows, kills_of, process_rows, slow_rows
 from .system import System, make_reachable, real_services
+from .tamper import audit_of_tampered
 
 SETTLE_TIMEOUT_S = 120.0
 ARRIVAL_TIMEOUT_S = 180.0
@@ -80,6 +81,8 @@ def run(settings: RunSettings, plan: Sequence[Fault], say: Say) -> dict[str, Any
             wait_s=ARRIVAL_TIMEOUT_S,
             progress=say,
         ).document()
+        say("spoiling four records, which the auditor must report")
+        auditor = audit_of_tampered(environment, lake_watch.catalog, settings.var / "sim")
     finally:
         system.down()
         for proxy in links.values():
@@ -87,7 +90,7 @@ def run(settings: RunSettings, plan: Sequence[Fault], say: Say) -> dict[str, Any
         for disk in disks.values():
             disk.close()
     documents = [event.document() for event in events]
-    failures = notes + _failures(report, events, simulators)
+    failures = notes + _failures(report, auditor, events, simulators)
     document = {
         "seed": settings.seed,
         "speed": settings.speed,
@@ -98,6 +101,7 @@ def run(settings: RunSettings, plan: Sequence[Fault], say: Say) -> dict[str, Any
         "faults": fault_rows(documents, report),
         "processes": process_rows(documents),
         "audit": report,
+        "auditor": auditor,
         "events": documents,
         "ended_early": _ended_early(events, plan, settings.minutes_max),
     }
@@ -159,7 +163,9 @@ def _stop(simulators: Sequence[Simulator]) -> None:
         thread.join()
 
 
-def _failures(report: dict[str, Any], events: Sequence[Event], simulators: Sequence[Simulator]) -> list[str]:
+def _failures(
+    report: dict[str, Any], auditor: dict[str, Any], events: Sequence[Event], simulators: Sequence[Simulator]
+) -> list[str]:
     found = [
         f"{name} is {report[name]}, not 0"
         for name in ("lost", "duplicated", "altered", "unknown", "pending", "refused", "dropped", "unproven")
@@ -167,6 +173,8 @@ def _failures(report: dict[str, Any], events: Sequence[Event], simulators: Seque
     ]
     found += [f"no recovery from {event.fault.name} at {event.at_s:.0f} s" for event in events if not event.recovered]
     found += [f"{s.state.name}: ended by itself {s.deaths_unwanted} times" for s in simulators if s.deaths_unwanted]
+    if auditor["found"] != auditor["expected"]:
+        found.append(f"of spoiled records the auditor found {auditor['found']}, not {auditor['expected']}")
     found += [note for event in events for note in event.notes]
     return found
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .report import LOSSES, fault_rows, kills_of, process_rows
 
-KEPT = ("machine", "seed", "speed", "trigger_s", "seconds", "kills", "control", "failures")
+KEPT = ("machine", "seed", "speed", "trigger_s", "seconds", "kills", "control", "auditor", "ended_early", "failures")
 COUNTS = (*LOSSES, "unknown", "pending", "refused", "dropped", "unproven")
 
 
