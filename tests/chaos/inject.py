@@ -94,9 +94,14 @@ class Range:
             case "outage":
                 rss = self._outage(fault)
         since = at if fault.kind in ("kill", "cut") else time.monotonic()
-        new_boots = victim if "device" in fault.targets and fault.kind == "kill" else None
+        own = victim if "device" in fault.targets and fault.kind in ("kill", "fill") else None
         recovery = self._recoveries(
-            fault.targets, heads_of(self.simulators), RECOVERY_TIMEOUT_S, since=since, restarted=new_boots
+            fault.targets,
+            heads_of(self.simulators),
+            RECOVERY_TIMEOUT_S,
+            since=since,
+            own=own,
+            rebooted=fault.kind == "kill",
         )
         victim.may_end = False
         return Event(
@@ -159,13 +164,14 @@ class Range:
         timeout_s: float,
         *,
         since: float | None = None,
-        restarted: Simulator | None = None,
+        own: Simulator | None = None,
+        rebooted: bool = False,
     ) -> dict[str, float | None]:
         """Seconds from `since` until each target shows a reading made after `heads`: Spark, AWS and S3 in the lake,
-        the others in Kafka, and a restarted device there under a boot of its own."""
+        the others in Kafka; a device `own` there by a reading of its own, if `rebooted` under a new boot."""
         began = time.monotonic() if since is None else since
         wall = time.time() - (time.monotonic() - began)
-        devices = {device for device, _ in restarted.heads()} if restarted else None
+        devices = {device for device, _ in own.heads()} if own else None
         found: dict[str, float | None] = dict.fromkeys(targets)
         lake_due = 0.0
         while None in found.values() and time.monotonic() < began + timeout_s:
@@ -177,7 +183,10 @@ class Range:
                             found[target] = time.monotonic() - began
                         lake_due = time.monotonic() + LAKE_POLL_S
                     continue
-                arrived = self.kafka.first_new(heads, began, rebooted=devices if target == "device" else None)
+                is_device = target == "device"
+                arrived = self.kafka.first_new(
+                    heads, began, devices=devices if is_device else None, rebooted=is_device and rebooted
+                )
                 if arrived is not None:
                     found[target] = max(0.0, arrived - began)
             time.sleep(POLL_S)

@@ -63,15 +63,17 @@ class KafkaWatch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._read, name="kafka-watch", daemon=True)
 
-    def first_new(self, heads: Heads, since: float, *, rebooted: Collection[str] | None = None) -> float | None:
+    def first_new(
+        self, heads: Heads, since: float, *, devices: Collection[str] | None = None, rebooted: bool = False
+    ) -> float | None:
         """When the first reading came that was made after `heads`; None if none has since `since` (monotonic).
 
-        With `rebooted`, only readings of these devices under a boot that `heads` does not know.
+        With `devices`, only readings of these; with `rebooted`, only those under a boot that `heads` does not know.
         """
         for arrived, device, boot, sequence in list(self._arrivals):
-            if arrived < since:
+            if arrived < since or (devices is not None and device not in devices):
                 continue
-            if rebooted is not None and (device not in rebooted or (device, boot) in heads):
+            if rebooted and (device, boot) in heads:
                 continue
             if is_new(heads, device, boot, sequence):
                 return arrived

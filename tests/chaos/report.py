@@ -116,10 +116,10 @@ def lines(document: dict[str, Any]) -> list[str]:
     found = ["fault                          n  p50 s  p95 s  max s  limit"]
     for name, row in document.get("faults", {}).items():
         times = [row[key] for key in ("recovery_p50_s", "recovery_p95_s", "recovery_max_s", "recovery_limit_s")]
-        found.append(f"{name:<28}{row['n']:>4}" + "".join(f"{value or 0:>7.1f}" for value in times))
+        found.append(f"{name:<28}{row['n']:>4}{_columns(times)}")
     for name, row in document.get("processes", {}).items():
         times = [row[key] for key in ("recovery_p50_s", "recovery_p95_s", "recovery_max_s", "recovery_limit_s")]
-        found.append(f"all kills of {name:<15}{row['n']:>4}" + "".join(f"{value or 0:>7.1f}" for value in times))
+        found.append(f"all kills of {name:<15}{row['n']:>4}{_columns(times)}")
     if audit := document.get("audit"):
         keys = ("lost", "duplicated", "altered", "unknown", "pending", "refused", "dropped", "unproven")
         found.append(f"{sum(audit['generated'].values())} readings: " + ", ".join(f"{k} {audit[k]}" for k in keys))
@@ -129,3 +129,7 @@ def lines(document: dict[str, Any]) -> list[str]:
     if early := document.get("ended_early"):
         found.append(f"ended early, which is no failure: {early}")
     return found + [f"FAILED: {failure}" for failure in document["failures"]]
+
+
+def _columns(times: Sequence[float | None]) -> str:
+    return "".join(f"{'-' if value is None else format(value, '.1f'):>7}" for value in times)
