@@ -13,9 +13,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROCESSES = {"device", "mosquitto", "bridge", "kafka", "lake", "aws", "s3"}
-SEED = 72
-"""Its plan has nine faults, five single and four pairs; only four wait for Spark, which takes most of the time."""
+SEED = 207
+"""Its plan has six kills, of one to three processes, of which two wait for Spark; three full disks; one partition."""
 KILLS = 2
+ONLY = ("kill", "fill", "partition", *sorted(PROCESSES), "bridge-kafka")
 TIMEOUT_S = 600
 
 
@@ -56,7 +57,9 @@ def test_a_plan_kills_each_process_as_often_as_asked_alone_and_with_others(seed:
 def test_a_plan_that_is_cut_short_has_killed_all_alike(seed: int) -> None:
     faults = make_plan(seed, kills=60)
     killed = [target for fault in faults[: len(faults) // 2] if fault.kind == "kill" for target in fault.targets]
-    assert all(29 <= killed.count(process) <= 31 for process in PROCESSES)
+    counts = [killed.count(process) for process in PROCESSES]
+    assert max(counts) - min(counts) <= 1
+    assert min(counts) > 20
     kinds = {fault.kind for fault in faults[: len(faults) // 2]}
     assert kinds == {"kill", "pause", "cut", "partition", "outage", "fill"}
 
@@ -93,7 +96,7 @@ def test_two_kills_of_each_process_lose_double_and_alter_nothing(tmp_path: Path)
         folder.chmod(folder.stat().st_mode | 0o111)
     path = tmp_path / "report.json"
     done = chaos(
-        *("--seed", str(SEED), "--kills", str(KILLS), "--only", "kill", "--control-kills", "0"),
+        *("--seed", str(SEED), "--kills", str(KILLS), "--only", *ONLY, "--control-kills", "0"),
         *("--var", str(tmp_path / "var"), "--report", str(path)),
         timeout_s=TIMEOUT_S,
     )

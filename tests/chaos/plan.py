@@ -21,7 +21,7 @@ Hit = tuple[Kind, tuple[str, ...], float]
 """Kind, targets, and how long it lasts."""
 
 GROUP_SIZES = (1, 2, 3)
-GROUP_WEIGHTS = (0.35, 0.35, 0.3)
+GROUP_WEIGHTS = (0.25, 0.35, 0.4)
 """How many processes a kill hits at once, and how often that many."""
 MIXED_SHARE = 0.25
 """Part of the rounds in which a group may span both sides. Within one side it tells more in less time: whatever is
@@ -29,7 +29,7 @@ killed with the lake's side waits for Spark."""
 KILLS_PER_OTHER = 12
 """For so many kills of each process one pause, cut and partition of each target."""
 KILLS_PER_OUTAGE = 30
-QUIET_S = (0.2, 3.0)
+QUIET_S = (0.2, 2.0)
 """Between the recovery from one fault and the next one, drawn evenly."""
 PAUSE_S = 6.0
 PARTITION_S = 6.0
