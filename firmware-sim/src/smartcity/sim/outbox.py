@@ -38,6 +38,9 @@ SCHEMA_VERSION = 1
 DROP_PENDING_MAX = "pending_max"
 DROP_PENDING_BYTES_MAX = "pending_bytes_max"
 _ROW_OVERHEAD_BYTES = 100  # Ids, times and index entries of a row in `log`, roughly.
+_CHECKPOINT_PAGES = 4_096
+"""16 MiB: most rows of `pending` are deleted again before a checkpoint would write them into the file."""
+_CACHE_KIB = 8_192
 _EVICT_TO = 0.95  # Eviction frees down to this part of the cap, so that it does not run in every tick.
 _EVICT_ROWS = 1_000
 
@@ -102,6 +105,8 @@ class Outbox:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute(f"PRAGMA journal_size_limit={64 * 1024 * 1024}")
+            self._db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+            self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             self._migrate()
             self._waiting = self._count_waiting()
             self._pending = sum(waiting.readings for waiting in self._waiting.values())
@@ -173,6 +178,29 @@ class Outbox:
                 self._pending -= len(sizes)
                 waiting.payload_bytes -= sum(size for (size,) in sizes)
         return count
+
+    def forget(self, readings: Sequence[Reading]) -> None:
+        """Forgets exactly these, all of them pending: what `confirm` does, for a fleet's many receipts at once.
+
+        Raises:
+            OutboxError: one was not pending, so that another program has written to the file.
+        """
+        if not readings:
+            return
+        with self._errors("write"):
+            deleted = self._db.executemany(
+                "DELETE FROM pending WHERE device_id = ? AND boot = ? AND sequence = ?", map(_identity, readings)
+            ).rowcount
+        if deleted != len(readings):
+            raise OutboxError(
+                f"the outbox {self.path} no longer holds {len(readings) - deleted} readings that wait for their "
+                "receipts: another program has written to it; let only one use a --state"
+            )
+        for reading in readings:
+            waiting = self._waiting[reading.device_id]
+            waiting.readings -= 1
+            waiting.payload_bytes -= len(reading.payload)
+        self._pending -= len(readings)
 
     def refuse(self, reading: Reading, *, reason: str, detail: str) -> bool:
         """Moves a pending reading to `refused`. False where it was not pending (a receipt came first)."""
