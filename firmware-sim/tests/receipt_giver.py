@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class ReceiptGiver:
     def __init__(self, port: int, *, interval_s: float = 0.2) -> None:
         self.seen: dict[str, set[str]] = defaultdict(set)
         self.received = 0
+        self.delays: dict[tuple[str, str], float] = {}
+        """From event time to the first reception, in seconds, by device and id."""
         self.wrong: list[str] = []
         self.statuses: dict[str, list[dict[str, object]]] = defaultdict(list)
         self.silent = False
@@ -79,6 +82,7 @@ class ReceiptGiver:
                 self.wrong.append(f"{message.topic}: {envelope}, {content_type}")
             else:
                 self.seen[device_id].add(envelope.id)
+                self.delays.setdefault((device_id, envelope.id), time.time() - envelope.time.timestamp())
                 self._due[device_id].append((envelope.boot, envelope.sequence))
 
     def _give(self) -> None:
