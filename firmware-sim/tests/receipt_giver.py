@@ -34,6 +34,7 @@ class ReceiptGiver:
         self.wrong: list[str] = []
         self.statuses: dict[str, list[dict[str, object]]] = defaultdict(list)
         self.silent = False
+        self.subscribed = False
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._due: dict[str, list[tuple[str, int]]] = defaultdict(list)
@@ -41,6 +42,7 @@ class ReceiptGiver:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="receipt-giver", protocol=mqtt.MQTTv5)
         self._client.on_connect = lambda client, *_: client.subscribe("devices/#", qos=1)
         self._client.on_message = self._on_message
+        self._client.on_subscribe = self._on_subscribe
         self._client.connect_async("127.0.0.1", port)
         self._client.loop_start()
         self._thread = threading.Thread(target=self._give)
@@ -55,6 +57,9 @@ class ReceiptGiver:
     def ids(self) -> dict[str, set[str]]:
         with self._lock:
             return {device: set(ids) for device, ids in self.seen.items()}
+
+    def _on_subscribe(self, *_: object) -> None:
+        self.subscribed = True
 
     def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
         device_id = message.topic.split("/")[1]
