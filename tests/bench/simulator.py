@@ -211,6 +211,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=ROOT / "var/bench/simulator.json", help="where to write")
     options = parser.parse_args()
     make_room()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # So that what was started is ended.
     with tempfile.TemporaryDirectory(prefix="bench-simulator-", dir=state_folder()) as name:
         folder = Path(name)
         folder.chmod(0o755)
