@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -28,9 +29,12 @@ class ReceiptGiver:
     def __init__(self, port: int, *, interval_s: float = 0.2) -> None:
         self.seen: dict[str, set[str]] = defaultdict(set)
         self.received = 0
+        self.delays: dict[tuple[str, str], float] = {}
+        """From event time to the first reception, in seconds, by device and id."""
         self.wrong: list[str] = []
         self.statuses: dict[str, list[dict[str, object]]] = defaultdict(list)
         self.silent = False
+        self.subscribed = False
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._due: dict[str, list[tuple[str, int]]] = defaultdict(list)
@@ -38,6 +42,7 @@ class ReceiptGiver:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="receipt-giver", protocol=mqtt.MQTTv5)
         self._client.on_connect = lambda client, *_: client.subscribe("devices/#", qos=1)
         self._client.on_message = self._on_message
+        self._client.on_subscribe = self._on_subscribe
         self._client.connect_async("127.0.0.1", port)
         self._client.loop_start()
         self._thread = threading.Thread(target=self._give)
@@ -52,6 +57,9 @@ class ReceiptGiver:
     def ids(self) -> dict[str, set[str]]:
         with self._lock:
             return {device: set(ids) for device, ids in self.seen.items()}
+
+    def _on_subscribe(self, *_: object) -> None:
+        self.subscribed = True
 
     def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
         device_id = message.topic.split("/")[1]
@@ -79,6 +87,7 @@ class ReceiptGiver:
                 self.wrong.append(f"{message.topic}: {envelope}, {content_type}")
             else:
                 self.seen[device_id].add(envelope.id)
+                self.delays.setdefault((device_id, envelope.id), time.time() - envelope.time.timestamp())
                 self._due[device_id].append((envelope.boot, envelope.sequence))
 
     def _give(self) -> None:

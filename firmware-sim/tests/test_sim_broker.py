@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import importlib.util
 import json
+import os
 import shutil
 import signal
 import socket
@@ -18,10 +19,9 @@ from typing import Any
 
 import pytest
 
-pytestmark = [
-    pytest.mark.broker,
-    pytest.mark.skipif(shutil.which("mosquitto") is None, reason="mosquitto is not installed"),
-]
+pytestmark = pytest.mark.broker
+
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 
 _SPEC = importlib.util.spec_from_file_location("receipt_giver", Path(__file__).with_name("receipt_giver.py"))
 assert _SPEC is not None
@@ -50,11 +50,12 @@ class Gateway:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *lines: str) -> None:
+        assert MOSQUITTO is not None, "mosquitto is not installed; run `make setup-tests`"
         config = self._directory / "mosquitto.conf"
         base = [f"listener {self.port} 127.0.0.1", "allow_anonymous true", f"user {getpass.getuser()}"]
         config.write_text("\n".join([*base, "persistence false", "max_queued_messages 100000", *lines, ""]))
         with (self._directory / "mosquitto.log").open("ab") as log:
-            self._process = subprocess.Popen(["mosquitto", "-c", str(config)], stdout=log, stderr=log)
+            self._process = subprocess.Popen([MOSQUITTO, "-c", str(config)], stdout=log, stderr=log)
         until(self._listens, "mosquitto listens")
 
     def kill(self) -> None:
@@ -254,3 +255,65 @@ def test_sigterm_ends_in_order(gateway: Gateway, giver: Any, tmp_path: Path, tra
     assert code == 0
     assert summary["ending"] == "stopped"
     until(lambda: all(s[-1]["state"] == "offline" for s in giver.statuses.values()), "all devices are offline")
+
+
+HOUR_S = 3_600
+LIVE = ("--streams", "gps,vehicle")
+
+
+def an_hour_offline(state: Path, transport: str) -> set[tuple[str, str]]:
+    """A device that drove for an hour where no gateway is: what it wants to deliver."""
+    nowhere = Gateway(state)
+    away = Simulator(nowhere, state, transport, *LIVE, "--speed", "900", "--duration", str(HOUR_S),
+                     "--drain-timeout-s", "0")  # fmt: skip
+    code, summary, _ = away.ends()
+    assert code == 1
+    backlog = ids(away.outbox, "pending")
+    assert len(backlog) == summary["pending"] == sum(summary["generated"].values()) > 1.9 * HOUR_S
+    return backlog
+
+
+def drive_on(gateway: Gateway, state: Path, transport: str, seconds: int) -> Simulator:
+    """In real time, from now on."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return Simulator(gateway, state, transport, *LIVE, "--start", now, "--duration", str(seconds))
+
+
+def test_an_hours_backlog_does_not_hold_up_live_readings(
+    gateway: Gateway, giver: Any, tmp_path: Path, transport: str
+) -> None:
+    gateway.start()
+    backlog = an_hour_offline(tmp_path / "s", transport)
+    until(lambda: giver.subscribed, "the giver of receipts listens")
+    simulator = drive_on(gateway, tmp_path / "s", transport, 6)
+    until(lambda: giver.received >= len(backlog), "the backlog has arrived")
+    code, summary, _ = simulator.ends()
+    assert code == 0
+    assert summary["pending"] == summary["dropped"] == summary["refused"] == 0
+    assert seen(giver) == ids(simulator.outbox, "log") > backlog
+    assert giver.received - len(seen(giver)) <= 32, "published more than once, without any outage"
+    live = sorted(delay for found, delay in giver.delays.items() if found not in backlog)
+    assert len(live) >= 8
+    offset_s = live[0]  # The simulated clock was tied to the wall clock that much after its start.
+    assert live[-1] - offset_s < 2.0, live
+
+
+def test_an_outage_of_the_receipts_does_not_multiply_messages(
+    gateway: Gateway, giver: Any, tmp_path: Path, transport: str
+) -> None:
+    """The window fills and stays; then the oldest reading alone is sent again, ever more rarely."""
+    gateway.start()
+    backlog = an_hour_offline(tmp_path / "s", transport)
+    until(lambda: giver.subscribed, "the giver of receipts listens")
+    giver.silent = True
+    simulator = drive_on(gateway, tmp_path / "s", transport, 15)
+    until(lambda: giver.received >= 192, "the backlog's share of the window has arrived")
+    until(lambda: giver.received > len(seen(giver)), "a reading was sent again")
+    assert giver.received <= len(seen(giver)) + 4
+    assert len(seen(giver)) <= 256 + 2 * 15 + 10, "a window, and each live reading once"
+    giver.silent = False
+    code, summary, _ = simulator.ends()
+    assert code == 0
+    assert summary["pending"] == 0
+    assert seen(giver) == ids(simulator.outbox, "log") > backlog
+    assert giver.received - len(seen(giver)) <= 256, "at most the window once more"

@@ -62,6 +62,27 @@ def test_puback_confirms_nothing_and_a_receipt_does() -> None:
     assert made.window == 0
 
 
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 12)), max_size=4))
+def test_a_receipt_confirms_what_of_the_window_lies_in_its_ranges_once(spans: list[tuple[int, int]]) -> None:
+    made = device()
+    fill(made, 8)
+    ranges = [(first, first + length) for first, length in spans]
+    expected = [n for n in range(1, 9) if any(first <= n <= last for first, last in ranges)]
+    assert sorted(found.sequence for found in made.on_receipt({BOOT: ranges, "ffffffffffffffff": [(1, 9)]})) == expected
+    assert made.window == 8 - len(expected)
+
+
+def test_a_device_is_ready_when_something_is_unsent_or_overdue() -> None:
+    made = device()
+    assert not made.ready(0.0)
+    assert made.offer(reading(1))
+    assert made.ready(0.0)
+    assert published(made, 0.0) == [1]
+    made.on_puback((BOOT, 1), 0)
+    assert not made.ready(SETTINGS.confirm_timeout_s - 0.1)
+    assert made.ready(SETTINGS.confirm_timeout_s + 0.1)
+
+
 def test_before_the_first_receipt_a_full_window_lets_each_live_reading_pass_once() -> None:
     made = device(packet_bytes_max=1_000)
     fill(made, SETTINGS.readings_max)

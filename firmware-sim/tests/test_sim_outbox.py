@@ -110,6 +110,18 @@ def test_receipts_remove_exactly_their_ranges(tmp_path: Path, spans: list[tuple[
     outbox.close()
 
 
+def test_forgetting_takes_exactly_the_readings_named(outbox: Outbox) -> None:
+    boot = outbox.start("d")
+    one, two, three = append(outbox, reading(boot, 1, b"abc"), reading(boot, 2), reading(boot, 3))
+    with outbox.transaction():
+        outbox.forget([one, three])
+    assert sequences(outbox, boot) == [2]
+    assert outbox.pending() == outbox.pending("d") == 1
+    with pytest.raises(OutboxError, match="another program"), outbox.transaction():
+        outbox.forget([two, three])
+    assert sequences(outbox, boot) == [2]
+
+
 def test_a_receipt_with_absurd_numbers_is_harmless(outbox: Outbox) -> None:
     boot = outbox.start("d")
     append(outbox, reading(boot, 1))

@@ -27,6 +27,7 @@ from typing import Any
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parent))
+from machine import cpu_s, machine
 from messages import Made, make_foreign, make_reading
 from services import Kafka, Mosquitto, free_port, wait_for
 from wire import Session, publish
@@ -113,11 +114,6 @@ def fill(port: int, arm: Arm, count: int) -> tuple[int, int]:
     return payload_bytes // count, packet_bytes // count
 
 
-def cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
 def drain(rig: Rig, arm: Arm, count: int) -> dict[str, float]:
     """One run of one arm.
 
@@ -197,23 +193,12 @@ def report(runs: dict[str, list[dict[str, float]]], rig: Rig, options: argparse.
         "rounds": options.rounds,
         "receive_maximum": options.receive_maximum,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "platform": platform.platform(), "processor": processor(), "cores": os.cpu_count(),
-            "load_average": [round(value, 2) for value in os.getloadavg()],
-        },
+        "machine": machine(),
         "versions": {
             "python": platform.python_version(), "mosquitto": rig.mosquitto.version, "kafka": rig.kafka.version,
             **{name: importlib.metadata.version(name) for name in packages},
         },
     }  # fmt: skip
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def main() -> None:

@@ -55,6 +55,10 @@ class Mosquitto:
         self._process = subprocess.Popen([binary, "-c", str(config)], stdout=log, stderr=log)
         wait_for("Mosquitto", lambda: answers(port), 10)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def pause(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
 

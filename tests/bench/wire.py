@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 Pairs = Sequence[tuple[str, str]]
 
 
-def _text(value: str) -> bytes:
+def text(value: str) -> bytes:
+    """A string with its length before it."""
     return len(value.encode()).to_bytes(2) + value.encode()
 
 
@@ -23,36 +24,37 @@ def _variable(value: int) -> bytes:
             return bytes(out)
 
 
-def _packet(first: int, body: bytes) -> bytes:
+def packet(first: int, body: bytes) -> bytes:
+    """A control packet: first byte, length, body."""
     return bytes((first,)) + _variable(len(body)) + body
 
 
 def publish(topic: str, packet_id: int, pairs: Pairs, payload: bytes) -> bytes:
     """A QoS 1 PUBLISH with user properties."""
-    properties = b"".join(b"\x26" + _text(name) + _text(value) for name, value in pairs)
-    return _packet(0x32, _text(topic) + packet_id.to_bytes(2) + _variable(len(properties)) + properties + payload)
+    properties = b"".join(b"\x26" + text(name) + text(value) for name, value in pairs)
+    return packet(0x32, text(topic) + packet_id.to_bytes(2) + _variable(len(properties)) + properties + payload)
 
 
 class Session:
     """One MQTT 5 connection of a client id, its session kept for a day."""
 
     def __init__(self, port: int, client_id: str, *, receive_maximum: int = 65_535) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
+        self.socket = socket.create_connection(("127.0.0.1", port))
         properties = b"\x11" + (86_400).to_bytes(4) + b"\x21" + receive_maximum.to_bytes(2)
-        body = _text("MQTT") + b"\x05\x00" + (0).to_bytes(2) + _variable(len(properties)) + properties
-        self._socket.sendall(_packet(0x10, body + _text(client_id)))
-        connack = self._socket.recv(4096)
+        body = text("MQTT") + b"\x05\x00" + (0).to_bytes(2) + _variable(len(properties)) + properties
+        self.socket.sendall(packet(0x10, body + text(client_id)))
+        connack = self.socket.recv(4096)
         assert connack[0] == 0x20, connack
         self.present = bool(connack[2] & 1)
         self.leftover = connack[2 + connack[1] :]
 
     def subscribe(self, pattern: str) -> None:
-        self._socket.sendall(_packet(0x82, b"\x00\x01\x00" + _text(pattern) + b"\x21"))
-        assert self._socket.recv(4096)[0] == 0x90
+        self.socket.sendall(packet(0x82, b"\x00\x01\x00" + text(pattern) + b"\x21"))
+        assert self.socket.recv(4096)[0] == 0x90
 
     def silent(self, for_s: float) -> bool:
         """Whether the gateway sends nothing for so long."""
-        return not self.leftover and not select.select([self._socket], [], [], for_s)[0]
+        return not self.leftover and not select.select([self.socket], [], [], for_s)[0]
 
     def publish_all(self, packets: Iterable[bytes], window: int) -> int:
         """Send QoS 1 packets, at most about `window` unacknowledged; how many were acknowledged."""
@@ -62,7 +64,7 @@ class Session:
 
         def flush() -> None:
             nonlocal sent, acknowledged, rest
-            self._socket.sendall(b"".join(block))
+            self.socket.sendall(b"".join(block))
             sent += len(block)
             block.clear()
             while sent - acknowledged > window:
@@ -79,7 +81,7 @@ class Session:
         return acknowledged
 
     def _acknowledgements(self, count: int, rest: bytes) -> tuple[int, bytes]:
-        data = rest + self._socket.recv(65_536)
+        data = rest + self.socket.recv(65_536)
         at = 0
         while at + 2 <= len(data) and at + 2 + data[at + 1] <= len(data):
             assert data[at] == 0x40, data[at : at + 8]
@@ -90,5 +92,5 @@ class Session:
         return count, data[at:]
 
     def close(self) -> None:
-        self._socket.sendall(b"\xe0\x00")
-        self._socket.close()
+        self.socket.sendall(b"\xe0\x00")
+        self.socket.close()

@@ -95,6 +95,7 @@ class Courier:
         self._random = random
         self._endpoints: dict[str, _Endpoint] = {}
         self._receipts: list[tuple[str, Ranges]] = []
+        self._confirmed: list[Reading] = []
         self._refusals: list[Refusal] = []
         self._unreachable_said_at: float | None = None
         self._confirmed_at = monotonic()
@@ -109,6 +110,7 @@ class Courier:
         """A new boot of each device; devices that only have a backlog of earlier boots are started to send it."""
         backlog = self._outbox.boots_pending()
         names = list(dict.fromkeys([*device_ids, *backlog]))
+        self._outbox.make_room(len(names))
         with self._outbox.transaction():
             for device_id in names:
                 boot = self._outbox.start(device_id)
@@ -139,7 +141,8 @@ class Courier:
             self._handle_one(endpoint, event)
         now = self._monotonic()
         for endpoint in touched.values():
-            self._act(endpoint, now)
+            if endpoint.device.ready(now):
+                self._act(endpoint, now)
             self._set_alarm(endpoint)
             if endpoint.backlog:
                 self._touched[endpoint.device.device_id] = endpoint  # The next tick looks whether it finds room.
@@ -148,7 +151,7 @@ class Courier:
         """Writes all that has come together since the last tick, then publishes."""
         batch = [self._identify(observation) for observation in observations]
         kept: list[Reading] = []
-        if batch or self._receipts or self._refusals:
+        if batch or self._confirmed or self._receipts or self._refusals:
             with self._outbox.transaction():
                 self._write_outcomes()
                 kept = self._outbox.append(batch)
@@ -216,8 +219,11 @@ class Courier:
                 self._take_receipt(device, ranges)
 
     def _take_receipt(self, device: Device, ranges: Ranges) -> None:
-        device.on_receipt(ranges)
-        self._receipts.append((device.device_id, ranges))
+        confirmed = device.on_receipt(ranges)
+        if len(confirmed) == sum(last - first + 1 for spans in ranges.values() for first, last in spans):
+            self._confirmed += confirmed  # It named nothing else.
+        else:
+            self._receipts.append((device.device_id, ranges))
         self._confirmed_at = self._monotonic()
         self._receipts_missed = False
 
@@ -275,6 +281,12 @@ class Courier:
         )
 
     def _write_outcomes(self) -> None:
+        self._outbox.forget(self._confirmed)
+        self._counts.confirmed += len(self._confirmed)
+        for reading in self._confirmed:
+            endpoint = self._endpoints[reading.device_id]
+            endpoint.pending -= reading.boot == endpoint.device.boot
+        self._confirmed.clear()
         for device_id, ranges in self._receipts:
             endpoint = self._endpoints[device_id]
             for boot, spans in ranges.items():

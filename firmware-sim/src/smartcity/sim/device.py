@@ -23,7 +23,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -191,19 +191,25 @@ class Device:
         if reason_code >= _PUBACK_FAILURE:
             self._give_up(key, f"{REFUSED_PUBACK}_{reason_code}", f"the gateway answered PUBACK 0x{reason_code:02X}")
 
-    def on_receipt(self, ranges: Ranges) -> int:
-        """Kafka has these. Returns how many were in the window."""
-        confirmed = [key for boot, spans in ranges.items() for key in self._within(boot, spans)]
-        for key in confirmed:
-            if self._leave(key).resent:
+    def on_receipt(self, ranges: Ranges) -> list[Reading]:
+        """Kafka has these. Returns those that were in the window."""
+        confirmed: list[Reading] = []
+        for key in dict.fromkeys(key for boot, spans in ranges.items() for key in self._within(boot, spans)):
+            slot = self._leave(key)
+            confirmed.append(slot.reading)
+            if slot.resent:
                 self._burst = min(self._burst * 2, self._settings.readings_max)
         if confirmed:
             self._receipted = True
             self._passing.clear()
             self._reset_backoff()
-        return len(confirmed)
+        return confirmed
 
     # What to do.
+
+    def ready(self, now: float) -> bool:
+        """Whether `due` may have something to do now."""
+        return bool(self._unsent or self._passing or self._refusals) or now >= self.wake_at()
 
     def wake_at(self) -> float:
         """When `due` has something to do although nothing happens until then: infinity, or a monotonic time."""
@@ -296,8 +302,13 @@ class Device:
     def _give_up(self, key: Key, reason: str, detail: str) -> None:
         self._refusals.append(Refusal(self._leave(key).reading, reason, detail))
 
-    def _within(self, boot: str, spans: list[tuple[int, int]]) -> list[Key]:
-        return [key for key in self._window if key[0] == boot and any(first <= key[1] <= last for first, last in spans)]
+    def _within(self, boot: str, spans: list[tuple[int, int]]) -> Iterator[Key]:
+        """What of the window lies in these spans. A receipt names few readings, the window may hold many."""
+        for first, last in spans:
+            if last - first < len(self._window):
+                yield from (key for n in range(first, last + 1) if (key := (boot, n)) in self._window)
+            else:
+                yield from (key for key in self._window if key[0] == boot and first <= key[1] <= last)
 
     def _room(self, readings_max: int, bytes_max: int, payload_bytes: int) -> bool:
         """Whether one more fits; an empty window takes a reading of any size."""

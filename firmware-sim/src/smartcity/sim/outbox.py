@@ -38,6 +38,11 @@ SCHEMA_VERSION = 1
 DROP_PENDING_MAX = "pending_max"
 DROP_PENDING_BYTES_MAX = "pending_bytes_max"
 _ROW_OVERHEAD_BYTES = 100  # Ids, times and index entries of a row in `log`, roughly.
+_CHECKPOINT_PAGES = 4_096
+"""16 MiB: most rows of `pending` are deleted again before a checkpoint would write them into the file."""
+_CACHE_KIB = 2_048
+_CACHE_KIB_PER_DEVICE = 4
+"""The leaf of `log`'s index to which the device's next reading goes."""
 _EVICT_TO = 0.95  # Eviction frees down to this part of the cap, so that it does not run in every tick.
 _EVICT_ROWS = 1_000
 
@@ -102,6 +107,7 @@ class Outbox:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute(f"PRAGMA journal_size_limit={64 * 1024 * 1024}")
+            self._db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             self._migrate()
             self._waiting = self._count_waiting()
             self._pending = sum(waiting.readings for waiting in self._waiting.values())
@@ -121,6 +127,11 @@ class Outbox:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+
+    def make_room(self, devices: int) -> None:
+        """Lets SQLite keep in memory what so many devices write to again and again."""
+        with self._errors("open"):
+            self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB + _CACHE_KIB_PER_DEVICE * devices}")
 
     def start(self, device_id: str) -> str:
         """A new boot of a device: 64 random bits, never derived from a seed, so that no id is ever used twice."""
@@ -173,6 +184,29 @@ class Outbox:
                 self._pending -= len(sizes)
                 waiting.payload_bytes -= sum(size for (size,) in sizes)
         return count
+
+    def forget(self, readings: Sequence[Reading]) -> None:
+        """Forgets exactly these, all of them pending: what `confirm` does, for a fleet's many receipts at once.
+
+        Raises:
+            OutboxError: one was not pending, so that another program has written to the file.
+        """
+        if not readings:
+            return
+        with self._errors("write"):
+            deleted = self._db.executemany(
+                "DELETE FROM pending WHERE device_id = ? AND boot = ? AND sequence = ?", map(_identity, readings)
+            ).rowcount
+        if deleted != len(readings):
+            raise OutboxError(
+                f"the outbox {self.path} no longer holds {len(readings) - deleted} readings that wait for their "
+                "receipts: another program has written to it; let only one use a --state"
+            )
+        for reading in readings:
+            waiting = self._waiting[reading.device_id]
+            waiting.readings -= 1
+            waiting.payload_bytes -= len(reading.payload)
+        self._pending -= len(readings)
 
     def refuse(self, reading: Reading, *, reason: str, detail: str) -> bool:
         """Moves a pending reading to `refused`. False where it was not pending (a receipt came first)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import secrets
 import signal
@@ -112,6 +113,7 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
             stop=lambda: signals.count > 0,
             progress=progress,
         )
+        gc.freeze()  # World and devices live as long as the process: no collection need look at them again.
         stopped = loop.generate() == "stopped"
         if source.done and settings.until == "arrived" and world.finished:
             state.save(replace(saved, finished=True))

@@ -130,7 +130,9 @@ def _begin(
     settings: WorldSettings, start: datetime | None, speed: float, wall: datetime, explanation: str
 ) -> Resumption:
     begin = start or default_start(wall, speed)
-    world = SavedWorld(settings=settings, start=begin, anchor=Anchor(start=begin, wall=wall, speed=speed))
+    # Without a start of its own and at speed 1, simulated time is real time, not up to a second behind it.
+    tied = begin if start is None and speed == 1 else wall
+    world = SavedWorld(settings=settings, start=begin, anchor=Anchor(start=begin, wall=tied, speed=speed))
     return Resumption(world=world, resumed=False, explanation=explanation)
 
 

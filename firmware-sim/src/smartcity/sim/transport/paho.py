@@ -39,6 +39,7 @@ from smartcity.contracts.topics import receipt_topic
 from ..message import Message
 from ..reading import Key
 from .base import BLAMING, FAILURE, Acknowledged, Connected, Disconnected, Event, Received, Unreachable
+from .connection import Backoff, ConnectionSettings
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +47,11 @@ _RECEIVE_MAX_DEFAULT = 65_535  # MQTT 5.0, section 3.2.2.3.3.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PahoSettings:
+class PahoSettings(ConnectionSettings):
     """Times and limits of the connections."""
 
-    keepalive_s: int = 20
     tcp_timeout_s: float = 2.0
     """paho connects in the foreground: so long may everything stand still when the gateway's host is silent."""
-    connack_timeout_s: float = 10.0
-    backoff_min_s: float = 0.5
-    backoff_max_s: float = 15.0
-    stable_after_s: float = 10.0
-    """A connection that lived this long resets its device's back-off."""
     dials_per_poll_max: int = 8
 
 
@@ -66,6 +61,7 @@ class _Link:
 
     device_id: str
     will: Callable[[], Message]
+    backoff: Backoff
     client: mqtt.Client | None = None
     socket: Any = None
     mask: int = 0
@@ -75,7 +71,6 @@ class _Link:
     """Why the connection is over, and whether we are blamed; set by callbacks, acted upon in `poll`."""
     dialled_at: float = 0.0
     dial_at: float = 0.0
-    backoff_s: float = 0.0
 
 
 class PahoTransport:
@@ -89,11 +84,11 @@ class PahoTransport:
         self._selector = selectors.DefaultSelector()
         self._events: list[Event] = []
         self._gateway_dial_at = 0.0
-        self._gateway_backoff_s = 0.0
+        self._gateway_backoff = Backoff(self._settings, random)
         self._misc_at = 0.0
 
     def open(self, device_id: str, will: Callable[[], Message]) -> None:
-        self._links[device_id] = _Link(device_id, will)
+        self._links[device_id] = _Link(device_id, will, Backoff(self._settings, self._random))
 
     def publish(self, device_id: str, message: Message, key: Key | None) -> bool:
         link = self._links[device_id]
@@ -150,11 +145,10 @@ class PahoTransport:
             except (OSError, ValueError) as error:
                 # The gateway is one for all devices: one of them tries, the others wait with it.
                 self._discard(link)
-                self._gateway_backoff_s = self._grown(self._gateway_backoff_s)
-                self._gateway_dial_at = time.monotonic() + self._jittered(self._gateway_backoff_s)
+                self._gateway_dial_at = time.monotonic() + self._gateway_backoff.failed()
                 self._events.append(Unreachable(f"{self._host}:{self._port}: {error}"))
                 return
-            self._gateway_backoff_s = 0.0
+            self._gateway_backoff.reset()
 
     def _connect(self, link: _Link) -> None:
         client = mqtt.Client(
@@ -264,10 +258,9 @@ class PahoTransport:
         detail, blamed = link.ended or ("", False)
         now = time.monotonic()
         was_connected = link.connected
-        stable = was_connected and now >= link.dialled_at + self._settings.stable_after_s
+        lived_s = now - link.dialled_at if was_connected else None
         self._discard(link)
-        link.backoff_s = self._settings.backoff_min_s if stable else self._grown(link.backoff_s)
-        link.dial_at = now + self._jittered(link.backoff_s)
+        link.dial_at = now + link.backoff.ended(lived_s)
         if was_connected:
             self._events.append(Disconnected(link.device_id, detail, blamed))
         else:
@@ -288,9 +281,3 @@ class PahoTransport:
                     sock.close()
         link.mids.clear()
         link.connected, link.ended = False, None
-
-    def _grown(self, backoff_s: float) -> float:
-        return min(max(backoff_s * 2, self._settings.backoff_min_s), self._settings.backoff_max_s)
-
-    def _jittered(self, backoff_s: float) -> float:
-        return backoff_s * self._random.uniform(0.5, 1.0)

@@ -1,0 +1,33 @@
+"""Where a benchmark ran, and what a process has used."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """User plus system time of a process and all its threads."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def machine() -> dict[str, Any]:
+    """Platform, processor, cores, and how loaded it is now."""
+    return {
+        "platform": platform.platform(), "processor": processor(), "cores": os.cpu_count(),
+        "load_average": [round(value, 2) for value in os.getloadavg()],
+    }  # fmt: skip
+
+
+def processor() -> str:
+    """The processor's name, where the platform tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
