@@ -28,6 +28,8 @@ class ReceiptGiver:
     def __init__(self, port: int, *, interval_s: float = 0.2) -> None:
         self.seen: dict[str, set[str]] = defaultdict(set)
         self.received = 0
+        self.arrivals: list[tuple[str, str, int]] = []
+        """Device, boot and sequence of every reception, in its order."""
         self.wrong: list[str] = []
         self.statuses: dict[str, list[dict[str, object]]] = defaultdict(list)
         self.silent = False
@@ -79,6 +81,7 @@ class ReceiptGiver:
                 self.wrong.append(f"{message.topic}: {envelope}, {content_type}")
             else:
                 self.seen[device_id].add(envelope.id)
+                self.arrivals.append((device_id, envelope.boot, envelope.sequence))
                 self._due[device_id].append((envelope.boot, envelope.sequence))
 
     def _give(self) -> None:

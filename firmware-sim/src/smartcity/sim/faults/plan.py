@@ -221,11 +221,11 @@ class _Table:
     def _number_of(self, key: str, rule: Number) -> Any:
         value = self._table.get(key, rule.default)
         if value is None:
-            raise _error(self._where, f"it needs `{key}`, a number within {rule.minimum:g} to {rule.maximum:g}")
+            raise _error(self._where, f"it needs `{key}`, a number within {rule.minimum:.0f} to {rule.maximum:.0f}")
         right = type(value) is int or (type(value) is float and not rule.whole)
         if not right or not rule.minimum <= value <= rule.maximum or (rule.nonzero and not value):
             what = "a whole number" if rule.whole else "a number other than 0" if rule.nonzero else "a number"
-            raise self._error(key, value, f"give {what} within {rule.minimum:g} to {rule.maximum:g}")
+            raise self._error(key, value, f"give {what} within {rule.minimum:.0f} to {rule.maximum:.0f}")
         return value
 
     def _value(self, streams: tuple[str, ...]) -> str:
