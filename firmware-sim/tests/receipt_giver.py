@@ -33,12 +33,14 @@ class ReceiptGiver:
         self.wrong: list[str] = []
         self.statuses: dict[str, list[dict[str, object]]] = defaultdict(list)
         self.silent = False
+        self.subscribed = threading.Event()
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._due: dict[str, list[tuple[str, int]]] = defaultdict(list)
         self._ended = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="receipt-giver", protocol=mqtt.MQTTv5)
         self._client.on_connect = lambda client, *_: client.subscribe("devices/#", qos=1)
+        self._client.on_subscribe = lambda *_: self.subscribed.set()
         self._client.on_message = self._on_message
         self._client.connect_async("127.0.0.1", port)
         self._client.loop_start()

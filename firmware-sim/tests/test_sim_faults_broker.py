@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import itertools
 import shutil
@@ -81,6 +82,7 @@ def read(outbox: Path, query: str) -> list[tuple[Any, ...]]:
 
 def test_what_the_plan_did_is_what_the_gateway_saw(gateway: Any, giver: Any, tmp_path: Path, transport: str) -> None:
     gateway.start("max_packet_size 1048576")
+    assert giver.subscribed.wait(broker.DEADLINE_S)
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN)
     arguments = ["--speed", "60", "--duration", "300", "--faults", str(plan), "--vehicles", "2"]
@@ -107,8 +109,8 @@ def test_what_the_plan_did_is_what_the_gateway_saw(gateway: Any, giver: Any, tmp
 def _check_offline(giver: Any, outbox: Path) -> None:
     """The device was away once, as the gateway's last will says, and made readings meanwhile."""
     for device in ("wt-veh-001", "wt-veh-002"):
-        # Its end is offline, too; and whether the first birth was seen depends on how soon the giver subscribed.
-        broker.until(lambda d=device: _states(giver, d)[-3:] == ["offline", "online", "offline"], f"{device} was away")
+        away = ["online", "offline", "online", "offline"]  # The last one is the end of the run.
+        broker.until(functools.partial(_was, giver, device, away), f"{device} was away once")
         (span,) = read(
             outbox,
             "SELECT max(event_time_us) - min(event_time_us) FROM faults JOIN log USING (device_id, boot, sequence)"
@@ -117,9 +119,9 @@ def _check_offline(giver: Any, outbox: Path) -> None:
         assert 110e6 <= span[0] < 120e6
 
 
-def _states(giver: Any, device: str) -> list[Any]:
-    """What the device's statuses said, each change once."""
-    return [state for state, _ in itertools.groupby(status["state"] for status in list(giver.statuses[device]))]
+def _was(giver: Any, device: str, states: list[str]) -> bool:
+    """Whether the device's statuses have said this, each change once."""
+    return [state for state, _ in itertools.groupby(status["state"] for status in giver.statuses[device])] == states
 
 
 def _check_order(arrivals: list[Id], reordered: set[Id]) -> None:

@@ -1,7 +1,8 @@
 """Transport faults, between devices and gateway: offline spells, duplicates, reordering. No sockets of its own.
 
 What the device's window counts stays true: a reading held back is on its way and has no PUBACK yet; the PUBACK of a
-duplicate is nobody's; and CONNACK's Receive Maximum is passed on less the one place that duplicates take.
+duplicate is nobody's; and CONNACK's Receive Maximum is passed on less the one place that duplicates take. A duplicate
+leaves before its original: so a reading that is confirmed was published twice, however the connection ended.
 
 Only a reading's first publish of this process is struck. What was left over by an earlier process leaves as it is.
 """
@@ -50,8 +51,10 @@ class _Device:
     may_go_offline: bool
     shut: bool = False
     held: list[_Held] = field(default_factory=list)
-    copies: deque[tuple[Message, Key]] = field(default_factory=deque)
-    copy_in_flight: bool = False
+    doubles: deque[tuple[Message, Key]] = field(default_factory=deque)
+    """Readings that wait for their copies to leave first."""
+    copy_in_flight: Key | None = None
+    """Key of the original; one copy at a time waits for its PUBACK."""
 
 
 class FaultyTransport:
@@ -134,22 +137,26 @@ class FaultyTransport:
         self._inner.close()
 
     def _send(self, device_id: str, device: _Device, message: Message, key: Key) -> bool:
-        """Publishes now, and then a copy if that is in store."""
-        if not self._inner.publish(device_id, message, key):
-            return False
-        store = self._store.pop((device_id, key), None)
-        if store is not None and store.copies:
-            device.copies.extend([(message, key)] * store.copies)
-            self._send_copy(device_id, device)
+        """Publishes now; a reading that is to leave twice, as soon as its copies have left."""
+        store = self._store.get((device_id, key))
+        if store is None or not store.copies:
+            self._store.pop((device_id, key), None)
+            return self._inner.publish(device_id, message, key)
+        device.doubles.append((message, key))
+        self._send_doubles(device_id, device)
         return True
 
-    def _send_copy(self, device_id: str, device: _Device) -> None:
-        """One at a time waits for its PUBACK."""
-        if device.copies and not device.copy_in_flight:
-            message, (boot, sequence) = device.copies[0]
-            if self._inner.publish(device_id, message, (_COPY_OF + boot, sequence)):
-                device.copy_in_flight = True
-                device.copies.popleft()
+    def _send_doubles(self, device_id: str, device: _Device) -> None:
+        while device.doubles and device.copy_in_flight is None:
+            message, key = device.doubles[0]
+            if not self._inner.publish(device_id, message, (_COPY_OF + key[0], key[1])):
+                return  # The connection has ended: what was not acknowledged is void.
+            device.copy_in_flight = key
+            store = self._store[device_id, key]
+            store.copies -= 1
+            if not store.copies:
+                device.doubles.popleft()
+                self._send(device_id, device, message, key)
 
     def _release(self, device_id: str, device: _Device, due: Iterable[_Held]) -> None:
         for held in due:
@@ -182,17 +189,17 @@ class FaultyTransport:
                     self._forget_connection(device_id)
                     yield event
                 case Acknowledged(device_id, (boot, _), _) if boot.startswith(_COPY_OF):
-                    self._devices[device_id].copy_in_flight = False
-                    self._send_copy(device_id, self._devices[device_id])
+                    self._devices[device_id].copy_in_flight = None
+                    self._send_doubles(device_id, self._devices[device_id])
                 case _:
                     yield event
 
     def _forget_connection(self, device_id: str) -> None:
         """Publishes without PUBACK are void: the device sends them again, and then they are struck again."""
         device = self._devices[device_id]
-        for _, key in device.copies:
-            self._store.setdefault((device_id, key), _Store()).copies += 1
+        if device.copy_in_flight is not None:
+            self._store.setdefault((device_id, device.copy_in_flight), _Store()).copies += 1
         device.held.clear()
-        device.copies.clear()
-        device.copy_in_flight = False
+        device.doubles.clear()
+        device.copy_in_flight = None
         self._holding.pop(device_id, None)
