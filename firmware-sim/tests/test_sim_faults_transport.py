@@ -193,6 +193,19 @@ def test_in_a_spell_the_connection_is_shut_and_then_opened_again() -> None:
     assert bench.sequences == [1]
 
 
+def test_what_is_held_back_when_a_spell_begins_does_not_leave_in_it() -> None:
+    bench = Bench(offline=(10, 20))
+    bench.publish(1, late(1))
+    bench.seconds = 10
+    bench.poll(after_s=2 * HOLD_S_MAX)
+    assert bench.sequences == []
+    bench.seconds = 20
+    bench.poll()
+    bench.publish(1)
+    bench.publish(2)
+    assert bench.sequences == [2, 1]
+
+
 def test_a_device_that_starts_in_a_spell_is_opened_at_its_end() -> None:
     bench = Bench(offline=(0, 5))
     bench.poll()

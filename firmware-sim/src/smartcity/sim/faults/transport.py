@@ -178,6 +178,7 @@ class FaultyTransport:
                 self._inner.open(device_id, device.will)
             else:
                 self._inner.shut(device_id, "an offline spell of the plan begins")
+                self._forget_connection(device_id)
             device.shut = not device.shut
 
     def _seen(self, events: Iterable[Event]) -> Iterable[Event]:
