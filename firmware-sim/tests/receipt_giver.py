@@ -31,18 +31,20 @@ class ReceiptGiver:
         self.received = 0
         self.delays: dict[tuple[str, str], float] = {}
         """From event time to the first reception, in seconds, by device and id."""
+        self.arrivals: list[tuple[str, str, int]] = []
+        """Device, boot and sequence of every reception, in its order."""
         self.wrong: list[str] = []
         self.statuses: dict[str, list[dict[str, object]]] = defaultdict(list)
         self.silent = False
-        self.subscribed = False
+        self.subscribed = threading.Event()
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._due: dict[str, list[tuple[str, int]]] = defaultdict(list)
         self._ended = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="receipt-giver", protocol=mqtt.MQTTv5)
         self._client.on_connect = lambda client, *_: client.subscribe("devices/#", qos=1)
+        self._client.on_subscribe = lambda *_: self.subscribed.set()
         self._client.on_message = self._on_message
-        self._client.on_subscribe = self._on_subscribe
         self._client.connect_async("127.0.0.1", port)
         self._client.loop_start()
         self._thread = threading.Thread(target=self._give)
@@ -57,9 +59,6 @@ class ReceiptGiver:
     def ids(self) -> dict[str, set[str]]:
         with self._lock:
             return {device: set(ids) for device, ids in self.seen.items()}
-
-    def _on_subscribe(self, *_: object) -> None:
-        self.subscribed = True
 
     def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
         device_id = message.topic.split("/")[1]
@@ -88,6 +87,7 @@ class ReceiptGiver:
             else:
                 self.seen[device_id].add(envelope.id)
                 self.delays.setdefault((device_id, envelope.id), time.time() - envelope.time.timestamp())
+                self.arrivals.append((device_id, envelope.boot, envelope.sequence))
                 self._due[device_id].append((envelope.boot, envelope.sequence))
 
     def _give(self) -> None:

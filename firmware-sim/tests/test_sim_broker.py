@@ -284,7 +284,7 @@ def test_an_hours_backlog_does_not_hold_up_live_readings(
 ) -> None:
     gateway.start()
     backlog = an_hour_offline(tmp_path / "s", transport)
-    until(lambda: giver.subscribed, "the giver of receipts listens")
+    until(giver.subscribed.is_set, "the giver of receipts listens")
     simulator = drive_on(gateway, tmp_path / "s", transport, 6)
     until(lambda: giver.received >= len(backlog), "the backlog has arrived")
     code, summary, _ = simulator.ends()
@@ -304,7 +304,7 @@ def test_an_outage_of_the_receipts_does_not_multiply_messages(
     """The window fills and stays; then the oldest reading alone is sent again, ever more rarely."""
     gateway.start()
     backlog = an_hour_offline(tmp_path / "s", transport)
-    until(lambda: giver.subscribed, "the giver of receipts listens")
+    until(giver.subscribed.is_set, "the giver of receipts listens")
     giver.silent = True
     simulator = drive_on(gateway, tmp_path / "s", transport, 15)
     until(lambda: giver.received >= 192, "the backlog's share of the window has arrived")

@@ -15,7 +15,7 @@ import logging
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from random import Random
@@ -26,7 +26,7 @@ from smartcity.contracts.status import REPORT_INTERVAL_S, Status
 
 from .device import Device, Publish, Refusal, WindowSettings
 from .message import Message, reading_message, status_message
-from .observation import Observation
+from .observation import Injected, Observation
 from .outbox import Outbox
 from .reading import Reading
 from .settings import Confirm
@@ -45,6 +45,8 @@ class Counts:
     """What happened since this process started; `pending` is what the outbox holds, of earlier boots too."""
 
     generated: Counter[str]
+    faults: Counter[str] = field(default_factory=Counter)
+    """Readings struck, by kind of fault."""
     confirmed: int = 0
     refused: int = 0
     dropped: int = 0
@@ -85,7 +87,10 @@ class Courier:
         monotonic: Callable[[], float],
         wall_clock: Callable[[], datetime],
         random: Random,
+        on_faults: Callable[[Reading, Sequence[Injected]], None] | None = None,
     ) -> None:
+        """`on_faults` is told what a plan of faults has in store for a reading, before that is published."""
+        self._on_faults = on_faults
         self._outbox = outbox
         self._transport = transport
         self._window = window
@@ -151,10 +156,17 @@ class Courier:
         """Writes all that has come together since the last tick, then publishes."""
         batch = [self._identify(observation) for observation in observations]
         kept: list[Reading] = []
+        struck = [(one, seen.faults) for one, seen in zip(batch, observations, strict=True) if seen.faults]
         if batch or self._confirmed or self._receipts or self._refusals:
             with self._outbox.transaction():
                 self._write_outcomes()
                 kept = self._outbox.append(batch)
+                if struck:
+                    self._outbox.record_faults(struck)
+        for reading, faults in struck:
+            self._counts.faults.update(one.kind for one in faults)
+            if self._on_faults is not None:
+                self._on_faults(reading, faults)
         self._count(batch, kept)
         touched, self._touched = self._touched, {}
         for reading in kept:

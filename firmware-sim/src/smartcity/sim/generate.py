@@ -32,8 +32,8 @@ def generate(world: World, *, begin: datetime, until: Until, end: datetime | Non
 
 
 def describe(observation: Observation) -> dict[str, Any]:
-    """A line of the listing."""
-    return {
+    """A line of the listing; `faults` are named where a plan struck."""
+    line = {
         "device": observation.device_id,
         "stream": observation.stream.name,
         "time": format_time(observation.time),
@@ -41,6 +41,9 @@ def describe(observation: Observation) -> dict[str, Any]:
         "sha256": hashlib.sha256(observation.payload).hexdigest(),
         "metadata": observation.metadata,
     }
+    if observation.faults:
+        line["faults"] = [{"fault": one.fault, "kind": one.kind, "detail": one.detail} for one in observation.faults]
+    return line
 
 
 def digest(observations: Iterator[Observation], listing: Callable[[str], object] | None) -> dict[str, Any]:

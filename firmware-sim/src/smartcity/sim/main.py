@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from smartcity.contracts.envelope import EnvelopeError, parse_time
 from smartcity.contracts.routes import ROUTE_NAMES
 
 from .errors import SettingsError, SimError
+from .faults.inject import FaultyWorld, Injector
+from .faults.plan import EXAMPLE, load_plan
 from .generate import digest, generate
 from .outbox import OutboxLimits
 from .run import PAHO_DEVICES_MAX, Outcome, run, wall_clock
@@ -33,6 +35,7 @@ _EPILOG = """examples:
   smartcity-sim run --until never --confirm puback     (a broker without the bridge)
   smartcity-sim run --route waterloo-toronto --vehicles 10000 --streams gps --until never
   smartcity-sim generate --seed 7 --duration 600
+  smartcity-sim faults > plan.toml && smartcity-sim run --faults plan.toml
 """
 
 
@@ -41,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     arguments = _parser().parse_args(argv)
     try:
-        return _run(arguments) if arguments.command == "run" else _generate(arguments)
+        return _COMMANDS[arguments.command](arguments)
     except SettingsError as error:
         print(f"smartcity-sim: {error}", file=sys.stderr)
         return 2
@@ -100,6 +103,10 @@ def _generate(arguments: argparse.Namespace) -> int:
     _check_until(until, begin)
     if until == "never" and end is None:
         raise SettingsError("--until never has no end here: add --duration SECONDS")
+    if arguments.faults is not None:
+        plan = load_plan(arguments.faults)
+        plan.check_devices(world.device_ids)
+        world = FaultyWorld(world, Injector(plan, seed=arguments.seed, start=begin))
     observations = generate(world, begin=begin, until=until, end=end)
     if arguments.out is None:
         result = digest(observations, None)
@@ -113,6 +120,18 @@ def _generate(arguments: argparse.Namespace) -> int:
             raise SettingsError(f"cannot write --out {arguments.out}: {error.strerror}") from error
     print(json.dumps(result), file=sys.stderr if arguments.out == "-" else sys.stdout)
     return 0
+
+
+def _print_example(_arguments: argparse.Namespace) -> int:
+    print(EXAMPLE.read_text(encoding="utf-8"), end="")
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "generate": _generate,
+    "faults": _print_example,
+}
 
 
 def _world_settings(arguments: argparse.Namespace) -> WorldSettings:
@@ -146,6 +165,7 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
         transport=arguments.transport,
         drain_timeout_s=arguments.drain_timeout_s,
         quiet=arguments.quiet,
+        faults=None if arguments.faults is None else load_plan(arguments.faults),
         limits=OutboxLimits(pending_max=arguments.pending_max, log_bytes_max=arguments.log_bytes_max),
     )
 
@@ -167,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(
         commands.add_parser("generate", help="print what a seed and start give, without a broker", **_like(parser))  # type: ignore[arg-type]
     )
+    commands.add_parser("faults", help="print an example plan for --faults: every kind, and when", **_like(parser))  # type: ignore[arg-type]
     return parser
 
 
@@ -179,6 +200,13 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
     add("--route", action="append", choices=ROUTE_NAMES, help="a route, repeatable (default: all)")
     add("--vehicles", type=_count, default=1, metavar="N", help="vehicles per route (default: 1)")
     add("--seed", type=int, default=1, metavar="N", help="the world's seed (default: 1)")
+    add(
+        "--faults",
+        type=Path,
+        metavar="PLAN",
+        help="a TOML plan of faults: offline spells, wrong clocks, broken sentences, …; "
+        "`smartcity-sim faults` prints an example",
+    )
     add("--start", type=_time, metavar="TIME", help="simulated start, RFC 3339 with a zone")
     add("--until", type=_until, default="arrived", metavar="arrived|TIME|never", help=_UNTIL_HELP)
     add("--duration", type=_positive, metavar="S", help="end after so many simulated seconds, at the latest")

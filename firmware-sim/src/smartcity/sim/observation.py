@@ -9,6 +9,18 @@ from smartcity.contracts.streams import Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Injected:
+    """That a fault of a plan struck a reading: ground truth, which no device could know."""
+
+    fault: int
+    """Its number in the plan, from 1."""
+    kind: str
+    detail: str
+    delay_readings: int = 0
+    """How many later readings of the device overtake this one (`reorder`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """A native payload, when it was observed (event time, UTC) and by which device.
 
@@ -21,3 +33,5 @@ class Observation:
     payload: bytes
     metadata: str | None
     """JSON object for the user property `metadata`, keys sorted, no spaces; None where the stream needs none."""
+    faults: tuple[Injected, ...] = ()
+    """What a plan of faults did to it; the payload is already what is left of it."""

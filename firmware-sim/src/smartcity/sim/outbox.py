@@ -32,9 +32,10 @@ from smartcity.contracts.receipts import coalesce
 from smartcity.contracts.streams import STREAM_BY_NAME
 
 from .errors import OutboxError
+from .observation import Injected
 from .reading import Reading, from_us, to_us
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DROP_PENDING_MAX = "pending_max"
 DROP_PENDING_BYTES_MAX = "pending_bytes_max"
 _ROW_OVERHEAD_BYTES = 100  # Ids, times and index entries of a row in `log`, roughly.
@@ -65,6 +66,11 @@ CREATE TABLE dropped (device_id TEXT NOT NULL, boot TEXT NOT NULL, sequence INTE
     reason TEXT NOT NULL, dropped_at_us INTEGER NOT NULL, PRIMARY KEY (device_id, boot, sequence));
 CREATE TABLE evicted (device_id TEXT NOT NULL, boot TEXT NOT NULL, first_sequence INTEGER NOT NULL,
     last_sequence INTEGER NOT NULL, PRIMARY KEY (device_id, boot, first_sequence));
+"""
+# Since version 2: what a plan of faults did, reading by reading. It goes with the log row.
+_SCHEMA_FAULTS = """
+CREATE TABLE faults (device_id TEXT NOT NULL, boot TEXT NOT NULL, sequence INTEGER NOT NULL, fault INTEGER NOT NULL,
+    kind TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (device_id, boot, sequence, fault));
 """
 
 
@@ -167,6 +173,12 @@ class Outbox:
             self._db.executemany("INSERT INTO dropped VALUES (?, ?, ?, ?, ?, ?)", dropped)
             self._evict()
         return kept
+
+    def record_faults(self, struck: Iterable[tuple[Reading, Sequence[Injected]]]) -> None:
+        """Ground truth of a plan of faults, to be called in the transaction that appends these readings."""
+        rows = [(*_identity(reading), one.fault, one.kind, one.detail) for reading, faults in struck for one in faults]
+        with self._errors("write"):
+            self._db.executemany("INSERT INTO faults VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def confirm(self, device_id: str, boot: str, ranges: Iterable[tuple[int, int]]) -> int:
         """Forgets the readings in these ranges (inclusive), of whichever boot. Returns how many were pending."""
@@ -281,6 +293,10 @@ class Outbox:
         for (device_id, boot), gone in sequences.items():
             for first, last in coalesce(gone):
                 self._record_evicted(device_id, boot, first, last)
+                self._db.execute(
+                    "DELETE FROM faults WHERE device_id = ? AND boot = ? AND sequence BETWEEN ? AND ?",
+                    (device_id, boot, first, last),
+                )
 
     def _record_evicted(self, device_id: str, boot: str, first: int, last: int) -> None:
         grown = self._db.execute(
@@ -294,12 +310,13 @@ class Outbox:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == SCHEMA_VERSION:
             return
-        if version != 0:
+        if version not in (0, 1):
             raise OutboxError(
                 f"outbox {self.path} has schema version {version}, this program writes {SCHEMA_VERSION}: "
                 "drain it with the program that made it, or choose another --state"
             )
-        self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        schema = _SCHEMA_FAULTS if version == 1 else _SCHEMA + _SCHEMA_FAULTS
+        self._db.executescript(f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
     def _count_waiting(self) -> dict[str, _Waiting]:
         rows = self._db.execute("SELECT device_id, count(*), sum(length(payload)) FROM pending GROUP BY device_id")

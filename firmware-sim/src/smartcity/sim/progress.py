@@ -93,6 +93,7 @@ def summary(
         "pending": counts.pending,
         "refused": counts.refused,
         "dropped": counts.dropped,
+        "faults": dict(sorted(counts.faults.items())),
         "arrivals": [
             {"device": device, "route": route, "time": format_time(when)}
             for device, route, when in source.world.arrivals

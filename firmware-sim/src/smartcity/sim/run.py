@@ -17,6 +17,8 @@ from typing import Any
 
 from .clock import Clock
 from .courier import Courier
+from .faults.inject import FaultyWorld, Injector
+from .faults.transport import FaultyTransport
 from .loop import Loop
 from .open_files import make_room
 from .outbox import Outbox
@@ -79,6 +81,9 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
         outbox = Outbox(state.outbox_path, limits=settings.limits)
         stack.callback(outbox.close)
         world = make_world(settings.world, saved.start)
+        injector = _injector(settings, world, saved.start)
+        if injector is not None:
+            world = FaultyWorld(world, injector)
         state.save(saved)
         clock = Clock(saved.anchor, wall_clock)
         begin = saved.start
@@ -92,14 +97,16 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
             if outbox.pending():
                 log.info("%d readings of earlier starts are still to be delivered", outbox.pending())
         transport = _transport(settings, {*world.device_ids, *outbox.boots_pending()}, random)
+        faulty = None if injector is None else _faulty(transport, injector, clock)
         courier = Courier(
             outbox=outbox,
-            transport=transport,
+            transport=faulty or transport,
             window=settings.window,
             confirm=settings.confirm,
             monotonic=time.monotonic,
             wall_clock=wall_clock,
             random=random,
+            on_faults=faulty.expect if faulty else None,
         )
         courier.start(world.device_ids)
         end = None if settings.duration_s is None else begin + timedelta(seconds=settings.duration_s)
@@ -108,7 +115,7 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
         loop = Loop(
             source=source,
             courier=courier,
-            transport=transport,
+            transport=faulty or transport,
             monotonic=time.monotonic,
             stop=lambda: signals.count > 0,
             progress=progress,
@@ -144,6 +151,27 @@ def _transport(settings: RunSettings, device_ids: Collection[str], random: Rando
     if settings.transport == "fleet" or (settings.transport == "auto" and len(device_ids) > PAHO_DEVICES_MAX):
         return FleetTransport(host=settings.host, port=settings.port, random=random, settings=settings.fleet)
     return PahoTransport(host=settings.host, port=settings.port, random=random, settings=settings.paho)
+
+
+def _injector(settings: RunSettings, world: World, start: datetime) -> Injector | None:
+    """
+    Raises:
+        SettingsError: the plan names devices that are not there.
+    """
+    if settings.faults is None:
+        return None
+    settings.faults.check_devices(world.device_ids)
+    return Injector(settings.faults, seed=settings.world.seed, start=start)
+
+
+def _faulty(transport: Transport, injector: Injector, clock: Clock) -> FaultyTransport:
+    return FaultyTransport(
+        transport,
+        offline=injector.offline,
+        goes_offline=injector.goes_offline,
+        now=clock.now,
+        monotonic=time.monotonic,
+    )
 
 
 def _drain(loop: Loop, settings: RunSettings, signals: _Signals, *, stopped: bool) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal
 from smartcity.contracts.streams import STREAMS
 
 from .device import WindowSettings
+from .faults.plan import Plan
 from .outbox import OutboxLimits
 from .transport.fleet import FleetSettings
 from .transport.paho import PahoSettings
@@ -66,6 +67,7 @@ class RunSettings:
     quiet: bool = False
     limits: OutboxLimits = field(default_factory=OutboxLimits)
     window: WindowSettings = field(default_factory=WindowSettings)
+    faults: Plan | None = None
     transport: TransportKind = "auto"
     paho: PahoSettings = field(default_factory=PahoSettings)
     fleet: FleetSettings = field(default_factory=FleetSettings)

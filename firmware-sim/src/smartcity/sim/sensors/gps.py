@@ -95,6 +95,18 @@ def burst(fix: Fix, view: View, nmea_time: str, nmea_date: str) -> bytes:
     return f"{recommended}{position}{view.sentences}{track}".encode("ascii")
 
 
+def burst_without_fix(nmea_time: str, nmea_date: str) -> bytes:
+    """The burst of a receiver that sees no satellite and runs on by its clock, as u-blox receivers print it."""
+    bodies = (
+        f"GPRMC,{nmea_time},V,,,,,,,{nmea_date},,,N",
+        f"GPGGA,{nmea_time},,,,,0,00,99.99,,,,,,",
+        "GPGSA,A,1,,,,,,,,,,,,,99.99,99.99,99.99",
+        "GPGSV,1,1,00",
+        "GPVTG,,,,,,,,,N",
+    )
+    return "".join(map(sentence, bodies)).encode("ascii")
+
+
 def sentence(body: str) -> str:
     """A sentence with `$`, checksum (exclusive or of the body's bytes) and CRLF. At most 128 bytes of body."""
     folded = int.from_bytes(body.encode("ascii").rjust(128, b"\0"), "big")

@@ -76,6 +76,9 @@ class Transport(Protocol):
     def reconnect(self, device_id: str, detail: str) -> None:
         """Breaks the present connection."""
 
+    def shut(self, device_id: str, detail: str) -> None:
+        """Ends the connection of a device, or its attempts at one, without DISCONNECT; until `open` it is unknown."""
+
     def poll(self, timeout_s: float) -> list[Event]:
         """Moves bytes for at most this long, and returns what happened; returns early when something did."""
 

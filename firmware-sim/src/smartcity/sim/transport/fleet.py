@@ -103,6 +103,14 @@ class FleetTransport:
         if link.state != IDLE:
             self._end(link, detail, blamed=False)
 
+    def shut(self, device_id: str, detail: str) -> None:
+        link = self._links.pop(device_id)
+        if link in self._waiting:
+            self._waiting.remove(link)
+        if link.state == _CONNECTED:
+            self._events.append(Disconnected(device_id, detail, False))
+        self._discard(link)
+
     def poll(self, timeout_s: float) -> list[Event]:
         now = time.monotonic()
         give_up_at = now + timeout_s

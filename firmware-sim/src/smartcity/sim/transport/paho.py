@@ -108,6 +108,12 @@ class PahoTransport:
     def reconnect(self, device_id: str, detail: str) -> None:
         self._end(self._links[device_id], detail, blamed=False)
 
+    def shut(self, device_id: str, detail: str) -> None:
+        link = self._links.pop(device_id)
+        if link.connected:
+            self._events.append(Disconnected(device_id, detail, False))
+        self._discard(link)
+
     def poll(self, timeout_s: float) -> list[Event]:
         now = time.monotonic()
         self._bury_ended()  # Before dialling, which may be given the number of a socket that was closed.
