@@ -247,7 +247,7 @@ def main() -> None:
                         runs[arm.name].append(found := drain(rig, arm, options.messages))
                         print(
                             f"round {number + 1}  {arm.name:12}  {found['cpu_us']:7.2f} µs CPU/message"
-                            f"  {found['messages_per_s']:8.0f} msg/s  {found['rss_mb']:5.0f} MB RSS", flush=True,
+                            f" ({found['main_thread_cpu_us']:6.2f} of the main thread)  {found['messages_per_s']:8.0f} msg/s  {found['rss_mb']:5.0f} MB RSS", flush=True,
                         )  # fmt: skip
             finally:
                 kafka.stop()
