@@ -71,10 +71,13 @@ def _gps(number: int, time: datetime) -> tuple[bytes, str]:
 
 
 def _vehicle(number: int, _time: datetime) -> tuple[bytes, str]:
+    moving = number * 40_503  # Every value is another one in each reading, in no simple order.
     answers = (
-        f"7E8 04 41 0C {number >> 8 & 0x3F:02X} {number & 0xFF:02X} ", "7E8 03 41 0D 64 ", "7E8 03 41 05 7B ",
-        "7E8 03 41 04 80 ", "7E8 03 41 11 33 ", "7E8 03 41 2F BF ", "7E8 03 41 0F 3C ", "7E8 04 41 10 03 E8 ",
-        "7E8 04 41 1F 01 2C ", "7E8 02 43 00 ",
+        f"7E8 04 41 0C {moving >> 8 & 0x3F:02X} {moving & 0xFF:02X} ", f"7E8 03 41 0D {moving >> 3 & 0x7F:02X} ",
+        f"7E8 03 41 05 {0x70 + moving % 13:02X} ", f"7E8 03 41 04 {moving >> 5 & 0xFF:02X} ",
+        f"7E8 03 41 11 {moving >> 2 & 0xFF:02X} ", f"7E8 03 41 2F {0x80 + moving % 61:02X} ",
+        f"7E8 03 41 0F {0x30 + moving % 17:02X} ", f"7E8 04 41 10 {moving >> 7 & 0x1F:02X} {moving >> 1 & 0xFF:02X} ",
+        f"7E8 04 41 1F {number >> 8 & 0xFF:02X} {number & 0xFF:02X} ", "7E8 02 43 00 ",
     )  # fmt: skip
     metadata = {
         "make": "Toyota", "model": "Corolla", "year": 2021, "fuel_type": "petrol",
