@@ -133,7 +133,7 @@ def test_a_full_buffer_is_back_pressure_and_keeps_the_order(rig: Rig) -> None:
     rig.kafka.room = 5
     rig.outbound.poll()
     assert [value for value, _ in rig.kafka.produced] == [b"a", b"b", b"c"]
-    assert (rig.outbound.room > 0)
+    assert rig.outbound.room > 0
 
 
 def test_what_kafka_refuses_is_refused_only_when_it_is_itself_at_fault(rig: Rig) -> None:

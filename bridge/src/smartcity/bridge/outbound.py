@@ -37,7 +37,7 @@ _ABANDONED = frozenset({KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaError._
 class Sink(Protocol):
     """What is used of `confluent_kafka.Producer`; tests bring their own."""
 
-    def produce(
+    def produce(  # noqa: PLR0917 - reading keywords takes the producer as long as all else it does with a record
         self,
         topic: str,
         value: bytes,
@@ -48,9 +48,7 @@ class Sink(Protocol):
         timestamp: int,
         headers: Any,
         /,
-    ) -> None:
-        """By position: reading keywords takes the producer as long as all else that it does with a record."""
-
+    ) -> None: ...
     def produce_batch(
         self, topic: str, messages: list[dict[str, Any]], *, on_delivery: Callable[[KafkaError | None, Any], None]
     ) -> int: ...
@@ -90,8 +88,8 @@ class Outcome(msgspec.Struct, frozen=True, eq=False):
 
 class Outbound:
     """Flights until their outcome. Failed deliveries are produced again, one by one, with back-off; a fatal error waits
-    in `fatal` for `rebuild`, which produces everything that is unconfirmed anew. Messages come in batches; what fails in
-    one becomes a flight of its own, and the others of the batch are confirmed without it."""
+    in `fatal` for `rebuild`, which produces everything that is unconfirmed anew. Messages come in batches; what
+    fails in one becomes a flight of its own, and the others of the batch are confirmed without it."""
 
     def __init__(
         self,

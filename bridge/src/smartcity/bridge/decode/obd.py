@@ -21,8 +21,9 @@ _HEX = re.compile(r"[0-9A-F]+")
 _NUMBERED = re.compile(r"([0-9A-F]):([0-9A-F]+)")
 _NO_ECU = ""
 _REMEMBERED_CHARACTERS_MAX = 80
+_REMEMBERED_BYTES_MAX = 16
 _REMEMBERED_MAX = 16_384
-"""Answers to single requests that are remembered, some 6 MB."""
+"""Answers to single requests, and values in them, that are remembered: some 10 MB."""
 
 _PIDS: dict[int, tuple[str, int, Callable[[bytes], float]]] = {
     0x04: ("engine_load", 1, lambda data: 100.0 * data[0] / 255.0),
@@ -52,7 +53,8 @@ def decode_obd(payload: bytes) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for _, data in answers:
         if data[0] == 0x41:
-            for name, value in _values(data):
+            values = _values_remembered(data) if len(data) <= _REMEMBERED_BYTES_MAX else _values(data)
+            for name, value in values:
                 fields.setdefault(name, value)
         elif data[0] == 0x43:
             codes = fields.get("trouble_codes", ())
@@ -148,19 +150,24 @@ def _bytes(digits: str, line: str) -> bytes:
     return bytes.fromhex(digits)
 
 
-def _values(data: bytes) -> Iterator[tuple[str, float]]:
+def _values(data: bytes) -> tuple[tuple[str, float], ...]:
     """Mode 01: PID, its bytes, and on CAN perhaps further PIDs with theirs."""
+    values = []
     at = 1
     while at < len(data):
         known = _PIDS.get(data[at])
         if known is None:  # Its length is unknown, so nothing after it can be told apart.
-            return
+            break
         name, length, formula = known
         value = data[at + 1 : at + 1 + length]
         if len(value) < length:
             raise _undecodable(f"PID {data[at]:02X} has {len(value)} bytes, not {length}")
-        yield name, formula(value)
+        values.append((name, formula(value)))
         at += 1 + length
+    return tuple(values)
+
+
+_values_remembered = functools.lru_cache(_REMEMBERED_MAX)(_values)
 
 
 def _codes(data: bytes) -> Iterator[str]:
