@@ -380,6 +380,15 @@ def test_a_fatal_error_disconnects_without_acknowledging_and_loses_nothing(rig: 
     assert rig.gateway.acked == [2]
 
 
+def test_a_fatal_error_in_a_batch_does_not_wait_for_its_other_reports(rig: Rig) -> None:
+    rig.arrive()
+    rig.arrive()
+    rig.turn()
+    rig.kafka.waiting[0](FATAL, None)
+    rig.turn()
+    assert (len(rig.kafkas), len(rig.kafka.waiting), rig.gateway.connected) == (2, 2, False)
+
+
 def test_a_full_producer_stops_the_reading(rig: Rig) -> None:
     """What was taken with the last that fitted is held, in its order; the next read stays in the queue."""
     rig.kafka.room = 1
