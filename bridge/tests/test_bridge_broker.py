@@ -41,12 +41,12 @@ class Device:
             for first, last in spans:
                 self.confirmed |= {(device, boot, number) for number in range(first, last + 1)}
 
-    def publish(self, topic: str, payload: bytes, pairs: Any = (), *, retain: bool = False) -> None:
+    def publish(self, topic: str, payload: bytes, pairs: Any = (), *, qos: int = 1, retain: bool = False) -> None:
         properties = Properties(PacketTypes.PUBLISH)
         if pairs:
             properties.UserProperty = list(pairs)
         assert self._accepted.acquire(timeout=60)
-        self.client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        self.client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
 
     def close(self) -> None:
         self.client.disconnect()
@@ -223,6 +223,54 @@ def test_a_raw_route_passes_messages_through_unchanged(samples: Any, real: Any, 
     assert all(record.headers() is None for record in records)
     real.wait("the reading's receipt", lambda: ("dev-raw", samples.boot, 1) in device.confirmed, 20)
     real.wait("all is confirmed", lambda: bridge.metrics().get("in_flight") == 0, 10)
+    assert bridge.stop() == 0
+
+
+def test_qos_0_is_taken_and_confirmed_to_the_device(samples: Any, real: Any, device: Device) -> None:
+    """Nobody acknowledges QoS 0, so only the receipt says that Kafka has it. Readings of QoS 1 pass in between."""
+    real.start_kafka()
+    bridge = real.make_bridge()
+    bridge.start()
+    bridge.wait_ready()
+    for number in range(1, 301):
+        properties = samples.properties("weather", device="dev-qos", sequence=number)
+        device.publish("devices/dev-qos/weather", samples.payloads["weather"], properties, qos=0 if number % 3 else 1)
+    expected = {("dev-qos", samples.boot, number) for number in range(1, 301)}
+    real.wait("the receipts", lambda: device.confirmed >= expected, 20)
+    real.wait("the scrape", lambda: bridge.metrics().get("in_flight") == 0, 10)
+    counted = bridge.metrics()
+    assert (counted["received_total"], counted["delivered_total"]) == (300, 300)
+    assert counted["acknowledged_total"] == 100
+    assert bridge.stop() == 0
+
+
+def test_mqtt_3_1_1_brings_foreign_readings(samples: Any, real: Any, device: Device) -> None:
+    """Killed in mid-stream, its session is kept; envelopes stay behind at the gateway, so no receipt is sent."""
+    real.start_kafka()
+    bridge = real.make_bridge("--mqtt-version", "3.1.1", "--client-id", "old")
+    bridge.start()
+    bridge.wait_ready()
+    good, bad = json.loads(samples.payloads["weather"]), b"junk"
+    for number in range(400):
+        payload = json.dumps(good | {"air_quality_index": number}).encode()
+        device.publish("devices/dev-old/weather", payload, samples.properties("weather", device="dev-old"))
+        if number == 200:
+            real.wait("some traffic", lambda: bridge.metrics().get("delivered_total", 0) >= 50, 30)
+            bridge.stop(signal.SIGKILL)
+    device.publish("devices/dev-old/weather", bad)
+    bridge.start()
+
+    def found(records: list[Any]) -> list[Any]:
+        return [one for one in records if one.key() == b"dev-old"]
+
+    def indices(records: list[Any]) -> set[int]:
+        return {json.loads(one.value())["air_quality_index"] for one in found(records)}
+
+    records = real.kafka.records("weather_data", lambda records: indices(records) >= set(range(400)))
+    assert all(headers_of(one)["ce_id"].startswith("foreign-") for one in found(records))
+    real.kafka.records(DEAD_LETTERS_TOPIC, lambda records: any(one.value() == bad for one in found(records)))
+    real.wait("all is confirmed", lambda: bridge.metrics().get("in_flight") == 0, 10)
+    assert device.confirmed == set()
     assert bridge.stop() == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartcity.bridge.decode.nmea import SENTENCES_MAX, decode_nmea
+from smartcity.bridge.decode.nmea import SENTENCES_MAX, decode_nmea, parsed_sentences, usual_sentences
 from smartcity.bridge.errors import Reject
 from smartcity.contracts.reasons import Reason
 
@@ -41,6 +41,34 @@ def test_a_burst_is_decoded(samples: Any) -> None:
         "hdop": 0.9,
         "timestamp": datetime(2026, 11, 21, 8, 0, 0, tzinfo=UTC),
     }
+
+
+def test_the_usual_form_needs_no_pynmea2(samples: Any) -> None:
+    sentences = usual_sentences(samples.payloads["gps"])
+    assert sentences is not None
+    assert sentences == parsed_sentences(samples.payloads["gps"])
+    assert [kind for kind, _ in sentences] == ["RMC", "GGA", "GSA", "VTG"]
+
+
+@given(st.data())
+def test_the_usual_form_reads_as_pynmea2_does(samples: Any, data: st.DataObject) -> None:
+    """Whatever is changed, doubled or left out, with the checksums right or wrong."""
+    kinds = st.sampled_from(["GPRMC", "GPGGA", "GNGSA", "GLGSV", "GPGLL", "GPVTG", "GPZZZ", "GPZDA", "PGRME", "GPGPQ"])
+    fields = st.text(st.sampled_from("0123456789.-ANEWabf*,$ Q\u00e9"), max_size=130)
+    bodies = data.draw(st.lists(st.builds("{},{}".format, kinds, fields) | st.sampled_from([RMC, GGA]), max_size=5))
+    payload = bytearray("".join(samples.sentence(body) for body in bodies).encode())
+    for _ in range(data.draw(st.integers(0, 2)) if payload else 0):
+        payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
+    usual = usual_sentences(bytes(payload))
+    if usual is not None:
+        assert usual == parsed_sentences(bytes(payload))
+
+
+@pytest.mark.parametrize(("at", "byte"), [(5, b"X"), (20, b"9"), (-3, b"0"), (-1, b" "), (0, b"!")])
+def test_what_is_unusual_or_wrong_is_left_to_pynmea2(samples: Any, at: int, byte: bytes) -> None:
+    payload = bytearray(samples.payloads["gps"])
+    payload[at : len(payload) + at + 1 if at < 0 else at + 1] = byte
+    assert usual_sentences(bytes(payload)) is None
 
 
 def test_without_a_fix_the_position_is_absent(samples: Any) -> None:

@@ -30,7 +30,7 @@ def parts(record: Record) -> Any:
             text, parse_float=lambda digits: float(digits).hex(), parse_int=lambda digits: ("int", digits)
         )
 
-    headers = [(name, document(value) if name == "reading" else value) for name, value in record.headers]
+    headers = [(name, document(value) if name == "reading" else value) for name, value in record.headers.items()]
     value = document(record.value) if record.value.startswith(b"{") else record.value
     return record.topic, record.key, value, headers, record.reason, record.identity, record.sent_at
 

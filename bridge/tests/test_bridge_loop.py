@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
@@ -27,16 +28,21 @@ TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
 
 
 QUEUE_FULL = KafkaError(KafkaError._QUEUE_FULL)
+MOMENT = timedelta(milliseconds=1)
+"""Messages with another moment of reception come from another read."""
 ROUTES = (RawRoute(pattern="plant/#", kafka_topic="plant"),)
 
 
 class Produced:
     """A record in a delivery report."""
 
-    def __init__(self, key: bytes, value: bytes) -> None:
-        self._key, self._value = key, value
+    def __init__(self, topic: str, key: bytes | None, value: bytes) -> None:
+        self._topic, self._key, self._value = topic, key, value
 
-    def key(self) -> bytes:
+    def topic(self) -> str:
+        return self._topic
+
+    def key(self) -> bytes | None:
         return self._key
 
     def value(self) -> bytes:
@@ -93,14 +99,25 @@ class Kafka:
     def __init__(self, on_error: Callable[[KafkaError], None]) -> None:
         self.waiting: list[Callable[[Any, Any], None]] = []
         self.topics: list[str] = []
+        self.values: list[bytes] = []
         self.room = 1_000_000
+        self.raises: KafkaError | None = None
+        """What the next `produce` refuses its record with."""
 
-    def produce(self, topic: str, value: bytes, key: Any, *, headers: Any, on_delivery: Any) -> None:
+    def produce(self, topic: str, value: bytes, key: Any, partition: int, callback: Any, *_more: Any) -> None:
+        if self.raises is not None:
+            error, self.raises = self.raises, None
+            raise KafkaException(error)
         if self.room == 0:
             raise BufferError
+        self._take(topic, value, key, callback)
+
+    def _take(self, topic: str, value: bytes, key: Any, callback: Any) -> None:
         self.room -= 1
         self.topics.append(topic)
-        self.waiting.append(on_delivery)
+        self.values.append(value)
+        record = Produced(topic, key, value)
+        self.waiting.append(lambda error, _record: callback(error, record))
 
     def produce_batch(self, topic: str, messages: list[dict[str, Any]], *, on_delivery: Any) -> int:
         """As confluent-kafka's: what does not fit is marked and not counted."""
@@ -109,11 +126,8 @@ class Kafka:
             if self.room == 0:
                 message["_error"] = QUEUE_FULL
                 continue
-            self.room -= 1
             queued += 1
-            self.topics.append(topic)
-            record = Produced(message["key"], message["value"])
-            self.waiting.append(lambda error, _record, record=record: on_delivery(error, record))
+            self._take(topic, message["value"], message["key"], on_delivery)
         return queued
 
     def poll(self, timeout: float) -> int:
@@ -190,8 +204,8 @@ def rig(samples: Any) -> Rig:
 
 
 def test_a_puback_waits_for_kafka_and_for_those_before(rig: Rig) -> None:
-    for _ in range(3):
-        rig.arrive()
+    for read in range(3):
+        rig.arrive(received_at=rig.samples.now + read * MOMENT)
     rig.turn()
     assert rig.gateway.acked == []
     rig.kafka.waiting[1](None, None)
@@ -200,6 +214,63 @@ def test_a_puback_waits_for_kafka_and_for_those_before(rig: Rig) -> None:
     rig.kafka.waiting[0](None, None)
     rig.turn()
     assert rig.gateway.acked == [1, 2]
+
+
+def test_readings_of_one_read_are_acknowledged_together(rig: Rig) -> None:
+    rig.arrive()
+    rig.arrive("weather")
+    rig.arrive(payload=b"junk")
+    rig.turn()
+    assert rig.kafka.topics == ["gps_data", "weather_data", "dead_letters"]
+    for report in rig.kafka.waiting:
+        assert rig.gateway.acked == []
+        report(None, None)
+        rig.turn()
+    assert rig.gateway.acked == [1, 2, 3]
+    assert rig.loop.counts.delivered == {"gps": 1, "weather": 1}
+    assert rig.loop.counts.dead_lettered == {("gps", "payload_undecodable"): 1}
+    rig.turn(1)
+    assert json.loads(rig.gateway.published[0][1]) == {rig.samples.boot: [[1, 3]]}
+    rig.assert_conserved()
+
+
+@pytest.mark.parametrize("refused_at_once", [False, True])
+def test_one_failed_reading_of_a_batch_is_tried_alone(rig: Rig, refused_at_once: bool) -> None:
+    """Whether the producer refuses it or Kafka does: no PUBACK and no receipt for it, and none of the others' lost."""
+    if refused_at_once:
+        rig.kafka.raises = TIMED_OUT
+    for _ in range(3):
+        rig.arrive()
+    rig.turn()
+    errors = (None, None) if refused_at_once else (TIMED_OUT, None, None)
+    for report, error in zip(rig.kafka.waiting[:], errors, strict=True):
+        report(error, None)
+    rig.turn(1)
+    assert rig.gateway.acked == []
+    assert rig.loop.counts.delivered == {"gps": 2}
+    assert json.loads(rig.gateway.published[0][1]) == {rig.samples.boot: [[2, 3]]}
+    rig.assert_conserved()
+    rig.turn(limits.RETRY_MAX_S)
+    assert b'"id":"%s.1"' % rig.samples.boot.encode() in rig.kafka.values[-1]
+    rig.kafka.waiting[-1](None, None)
+    rig.turn(1)
+    assert rig.gateway.acked == [1, 2, 3]
+    assert json.loads(rig.gateway.published[1][1]) == {rig.samples.boot: [[1, 1]]}
+
+
+def test_equal_records_of_a_batch_fail_together(rig: Rig) -> None:
+    """Two frames with the same bytes: a report cannot say whose it is, so neither gets a receipt for the other's."""
+    rig.arrive("camera")
+    rig.arrive("camera")
+    rig.arrive("weather")
+    rig.turn()
+    for report, error in zip(rig.kafka.waiting[:3], (TIMED_OUT, None, None), strict=True):
+        report(error, None)
+    rig.turn(1)
+    assert rig.loop.counts.delivered == {"weather": 1}
+    rig.turn(limits.RETRY_MAX_S)
+    assert rig.kafka.topics[3:] == ["traffic_data"] * 2
+    rig.assert_conserved()
 
 
 def test_ignored_messages_are_acknowledged_at_once_but_in_order(rig: Rig) -> None:
@@ -279,6 +350,7 @@ def test_a_receipt_that_cannot_be_sent_is_forgotten(rig: Rig) -> None:
 def test_what_kafka_refuses_becomes_a_dead_letter_and_is_acknowledged_then(rig: Rig) -> None:
     rig.arrive()
     for _ in range(limits.REFUSALS_MAX):
+        rig.turn()
         rig.turn(limits.RETRY_MAX_S)
         rig.kafka.waiting[-1](TOO_LARGE, None)
     rig.turn(limits.RETRY_MAX_S)
@@ -308,19 +380,30 @@ def test_a_fatal_error_disconnects_without_acknowledging_and_loses_nothing(rig: 
     assert rig.gateway.acked == [2]
 
 
+def test_a_fatal_error_in_a_batch_does_not_wait_for_its_other_reports(rig: Rig) -> None:
+    rig.arrive()
+    rig.arrive()
+    rig.turn()
+    rig.kafka.waiting[0](FATAL, None)
+    rig.turn()
+    assert (len(rig.kafkas), len(rig.kafka.waiting), rig.gateway.connected) == (2, 2, False)
+
+
 def test_a_full_producer_stops_the_reading(rig: Rig) -> None:
+    """What was taken with the last that fitted is held, in its order; the next read stays in the queue."""
     rig.kafka.room = 1
-    for _ in range(4):
-        rig.arrive()
+    for read in (0, 0, 0, 1):
+        rig.arrive(received_at=rig.samples.now + read * MOMENT)
     rig.turn()
     rig.turn()
     assert rig.gateway.reading == [True, False]
-    assert (len(rig.gateway.queue), rig.loop.counts.received["gps"]) == (2, 2)
+    assert (len(rig.gateway.queue), rig.loop.counts.received["gps"]) == (1, 3)
     rig.kafka.room = 10
     rig.turn()
     rig.turn()
     assert rig.gateway.reading[-1] is True
-    assert len(rig.kafka.topics) == 4
+    ids = [json.loads(value)["id"].rpartition(".")[2] for value in rig.kafka.values]
+    assert ids == ["1", "2", "3", "4"]
 
 
 def test_at_the_end_it_waits_for_kafka_and_leaves(rig: Rig) -> None:
@@ -433,7 +516,7 @@ def test_a_batch_that_is_partly_enqueued_waits_for_room(rig: Rig) -> None:
     rig.kafka.room = 2
     raw(rig, 4)
     rig.turn()
-    assert (rig.kafka.topics, rig.outbound.accepting) == (["plant"] * 2, False)
+    assert (rig.kafka.topics, rig.outbound.room > 0) == (["plant"] * 2, False)
     rig.assert_conserved()
     for report in rig.kafka.waiting[:2]:
         report(None, None)
@@ -477,6 +560,11 @@ STEP = st.sampled_from(
         "status",
         "unknown",
         "qos0",
+        "other read",
+        "camera",
+        "refuse",
+        "too large",
+        "several",
         "confirm",
         "confirm",
         "fail",
@@ -498,14 +586,21 @@ def test_everything_received_is_somewhere_at_all_times(samples: Any, steps: list
         "status": lambda: rig.arrive(topic="devices/dev-1/status"),
         "unknown": lambda: rig.arrive(topic="devices/dev-1/colour"),
         "qos0": lambda: rig.arrive(qos=0, packet_id=0),
+        "other read": lambda: rig.arrive(received_at=rig.samples.now + random.randrange(3) * MOMENT),
+        "camera": lambda: rig.arrive("camera"),
         "raw": lambda: rig.arrive_raw(random.choice([b"same", b"other"])),
         "raw qos0": lambda: rig.arrive_raw(qos=0, packet_id=0),
     }
     for step in steps:
         if step in arrivals:
             arrivals[step]()
-        elif step in ("confirm", "fail", "fatal"):
-            error = {"confirm": None, "fail": TIMED_OUT, "fatal": FATAL}[step]
+        elif step == "several":
+            for _ in range(5):
+                random.choice([rig.arrive, arrivals["raw"], arrivals["camera"], arrivals["bad"]])()
+        elif step == "refuse":
+            rig.kafka.raises = random.choice([TIMED_OUT, TOO_LARGE])
+        elif step in ("confirm", "fail", "fatal", "too large"):
+            error = {"confirm": None, "fail": TIMED_OUT, "fatal": FATAL, "too large": TOO_LARGE}[step]
             if rig.kafka.waiting:
                 rig.kafka.waiting.pop(random.randrange(len(rig.kafka.waiting)))(error, None)
         elif step == "reconnect":

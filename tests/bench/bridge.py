@@ -3,7 +3,8 @@
 Each arm drains the same number of QoS 1 messages, all acknowledged after Kafka has them. CPU is user plus system time
 of the whole process, librdkafka's threads included, from the first message to the last acknowledgement: the gateway
 is paused (SIGSTOP) while the bridge starts. Afterwards the session must be empty, or the run counts as failed.
-Arms alternate within a round; figures are medians over the rounds. Writes var/bench/bridge.json.
+Arms alternate within a round; figures are medians over the rounds. Some arms also get live flow: a steady rate into a
+waiting bridge, with the latency from publishing to Kafka's append. Writes var/bench/bridge.json.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,67 +27,17 @@ from typing import Any
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parent))
-from machine import cpu_s, machine
-from messages import Made, make_foreign, make_reading
+from arms import PARTITIONS, RAW_TOPIC, Arm, Rig, arms
+from live import live
+from machine import machine
+from process import cpu_s, main_thread_s, settle
 from services import Kafka, Mosquitto, free_port, wait_for
+from stages import stage_cpu_us
 from wire import Session, publish
 
-from smartcity.contracts.streams import STREAM_BY_NAME
 from smartcity.contracts.topics import KAFKA_TOPICS
 
 ROOT = Path(__file__).resolve().parents[2]
-RAW_TOPIC = "bench_raw"
-RAW_FILTER = "plant/#"
-PARTITIONS = 2
-DEVICES = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """One way to drain one kind of message."""
-
-    name: str
-    pattern: str
-    kafka_topic: str
-    make: Callable[[int], Made]
-    command: Callable[[Rig], list[str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rig:
-    mosquitto: Mosquitto
-    kafka: Kafka
-    receive_maximum: int
-    folder: Path
-
-
-def paho_loop(rig: Rig) -> list[str]:
-    reference = str(Path(__file__).parent / "paho_loop.py")
-    return [
-        sys.executable, reference, "127.0.0.1", str(rig.mosquitto.port), rig.kafka.bootstrap, "bench", RAW_FILTER,
-        RAW_TOPIC, str(rig.receive_maximum),
-    ]  # fmt: skip
-
-
-def ours(*more: str) -> Callable[[Rig], list[str]]:
-    return lambda rig: [
-        sys.executable, "-m", "smartcity.bridge.main", "run", "--client-id", "bench",
-        "--mqtt", f"127.0.0.1:{rig.mosquitto.port}", "--kafka", rig.kafka.bootstrap,
-        "--http", f"127.0.0.1:{free_port()}", "--receive-maximum", str(rig.receive_maximum), *more,
-    ]  # fmt: skip
-
-
-def arms(streams: list[str]) -> Iterator[Arm]:
-    yield Arm(name="paho-loop", pattern=RAW_FILTER, kafka_topic=RAW_TOPIC, make=make_foreign, command=paho_loop)
-    yield Arm(
-        name="passthrough", pattern=RAW_FILTER, kafka_topic=RAW_TOPIC, make=make_foreign,
-        command=ours("--route", f"{RAW_FILTER}={RAW_TOPIC}"),
-    )  # fmt: skip
-    for name in streams:
-        yield Arm(
-            name=name, pattern="devices/#", kafka_topic=STREAM_BY_NAME[name].kafka_topic,
-            make=lambda number, name=name: make_reading(name, number), command=ours(),
-        )  # fmt: skip
 
 
 def fill(port: int, arm: Arm, count: int) -> tuple[int, int]:
@@ -159,27 +109,42 @@ def drain(rig: Rig, arm: Arm, count: int) -> dict[str, float]:
     }  # fmt: skip
 
 
-def main_thread_s(process: psutil.Process) -> float:
-    """Of our bridge: Python and what it calls. Other threads are librdkafka's; the paho-loop bridge has its own."""
-    return sum(float(one.user_time + one.system_time) for one in process.threads() if one.id == process.pid)
+def show(number: int, name: str, found: dict[str, float]) -> None:
+    """A line of progress."""
+    cpu = f"{found['cpu_us']:7.2f} µs CPU/message ({found['main_thread_cpu_us']:6.2f} in its main thread)"
+    latency = ""
+    if "latency_p50_ms" in found:
+        latency = f"  p50 {found['latency_p50_ms']:.0f}, p99 {found['latency_p99_ms']:.0f} ms"
+    flow = f"{found['messages_per_s']:8.0f} msg/s  {found['rss_mb']:5.0f} MB RSS{latency}"
+    print(f"round {number + 1}  {name:17}  {cpu}  {flow}", flush=True)
 
 
-def settle(process: psutil.Process) -> None:
-    """Wait until the process does nothing but idle: under 2 % of a core for half a second."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        before = cpu_s(process)
-        time.sleep(0.5)
-        if cpu_s(process) - before <= 0.011:
-            return
-
-
-def report(runs: dict[str, list[dict[str, float]]], rig: Rig, options: argparse.Namespace) -> dict[str, Any]:
-    medians = {
+def medians(runs: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, Any]]:
+    return {
         name: {key: round(statistics.median(run[key] for run in found), 2) for key in found[0]}
         | {"cpu_us_all": [round(run["cpu_us"], 2) for run in found]}
         for name, found in runs.items()
+        if found
     }
+
+
+def breakdown(arm: dict[str, Any], stream_name: str) -> dict[str, float]:
+    """Stages of the main thread measured by themselves, and what is left of the drain's figures."""
+    stages = stage_cpu_us(stream_name)
+    rest = arm["main_thread_cpu_us"] - sum(stages.values())
+    return stages | {
+        "rest of the main thread: reads, delivery reports, receipts, PUBACKs": round(rest, 2),
+        "librdkafka's threads": round(arm["cpu_us"] - arm["main_thread_cpu_us"], 2),
+    }
+
+
+def report(
+    runs: dict[str, list[dict[str, float]]],
+    flows: dict[str, list[dict[str, float]]],
+    rig: Rig,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    drains = medians(runs)
     rates = {name: statistics.median(run["messages_per_s"] for run in found) for name, found in runs.items()}
     cpus = {name: statistics.median(run["cpu_us"] for run in found) for name, found in runs.items()}
     packages = ("paho-mqtt", "confluent-kafka", "msgspec", "pynmea2")
@@ -188,7 +153,9 @@ def report(runs: dict[str, list[dict[str, float]]], rig: Rig, options: argparse.
         "full_cpu_us": round(cpus["weather"], 2) if "weather" in cpus else None,
         "throughput_ratio_to_paho_loop": round(rates["passthrough"] / rates["paho-loop"], 2),
         "cpu_ratio_to_paho_loop": round(cpus["paho-loop"] / cpus["passthrough"], 2),
-        "arms": medians,
+        "arms": drains,
+        "live": medians(flows),
+        "weather_breakdown_cpu_us": breakdown(drains["weather"], "weather") if "weather" in drains else None,
         "messages": options.messages,
         "rounds": options.rounds,
         "receive_maximum": options.receive_maximum,
@@ -208,8 +175,10 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=100_000, help="messages per drain")
     parser.add_argument("--rounds", type=int, default=3, help="runs of every arm")
     parser.add_argument("--receive-maximum", type=int, default=2_000, help="for every arm the same")
-    parser.add_argument("--streams", default="weather,emergency,gps,vehicle", help="for the full path")
+    parser.add_argument("--streams", default="weather,emergency,gps,vehicle,camera", help="for the full path")
     parser.add_argument("--only", default="", help="arms to run, by name, separated by commas")
+    parser.add_argument("--live-s", type=float, default=5.0, help="seconds of live flow, where an arm has one")
+    parser.add_argument("--no-live", action="store_true", help="drains only")
     parser.add_argument("--port-base", type=int, help="three ports from here on; free ones where not given")
     parser.add_argument("--json", type=Path, default=ROOT / "var/bench/bridge.json", help="where to write the figures")
     options = parser.parse_args()
@@ -217,6 +186,7 @@ def main() -> None:
     ports = [options.port_base + n for n in range(3)] if options.port_base else [free_port() for _ in range(3)]
     jars = Path(os.environ.get("SMARTCITY_KAFKA_JARS") or ROOT / "var/jars/kafka")
     runs: dict[str, list[dict[str, float]]] = {arm.name: [] for arm in chosen}
+    flows: dict[str, list[dict[str, float]]] = {arm.name: [] for arm in chosen}
     with tempfile.TemporaryDirectory(prefix="bench-bridge-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -225,22 +195,24 @@ def main() -> None:
             kafka = Kafka(jars, folder, ports[1], ports[2])
             rig = Rig(mosquitto=mosquitto, kafka=kafka, receive_maximum=options.receive_maximum, folder=folder)
             try:
-                topics = {topic.name: topic.configs() for topic in KAFKA_TOPICS}
-                kafka.create(topics | {RAW_TOPIC: {}}, PARTITIONS)
+                topics = {topic.name: topic.configs() for topic in KAFKA_TOPICS} | {RAW_TOPIC: {}}
+                appended = {"message.timestamp.type": "LogAppendTime"}  # For the latency of live flow.
+                kafka.create({name: configs | appended for name, configs in topics.items()}, PARTITIONS)
                 for number in range(options.rounds):
                     for arm in chosen:
-                        runs[arm.name].append(found := drain(rig, arm, options.messages))
-                        print(
-                            f"round {number + 1}  {arm.name:12}  {found['cpu_us']:7.2f} µs CPU/message"
-                            f"  {found['messages_per_s']:8.0f} msg/s  {found['rss_mb']:5.0f} MB RSS", flush=True,
-                        )  # fmt: skip
+                        runs[arm.name].append(found := drain(rig, arm, int(arm.share * options.messages)))
+                        show(number, arm.name, found)
+                    for arm in chosen:
+                        if arm.rate and not options.no_live:
+                            flows[arm.name].append(found := live(rig, arm, options.live_s))
+                            show(number, f"{arm.name}, live", found)
             finally:
                 kafka.stop()
         finally:
             mosquitto.stop()
     if options.only:
         return
-    figures = report(runs, rig, options)
+    figures = report(runs, flows, rig, options)
     print(json.dumps(figures, indent=2))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Where a benchmark ran, and what a process has used."""
+"""Where a benchmark ran."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ import os
 import platform
 from pathlib import Path
 from typing import Any
-
-import psutil
-
-
-def cpu_s(process: psutil.Process) -> float:
-    """User plus system time of a process and all its threads."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def machine() -> dict[str, Any]:

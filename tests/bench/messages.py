@@ -15,21 +15,23 @@ Made = tuple[str, list[tuple[str, str]], bytes]
 
 DEVICES = 50
 PAYLOAD_BYTES = 280
+FRAME_BYTES = 30_000
 START = datetime.now(UTC) - timedelta(minutes=30)
 
 
-def make_foreign(number: int) -> Made:
-    """A payload that means nothing to the bridge."""
-    return f"plant/line-{number % DEVICES}/state", [], f'{{"number":{number:08d}}}'.encode().ljust(PAYLOAD_BYTES, b".")
+def make_foreign(number: int, sent_at: datetime = START) -> Made:
+    """A payload that means nothing to the bridge: when it was sent, and its number."""
+    payload = f"{format_time(sent_at)} {number:08d}".encode().ljust(PAYLOAD_BYTES, b".")
+    return f"plant/line-{number % DEVICES}/state", [], payload
 
 
-def make_reading(stream_name: str, number: int) -> Made:
+def make_reading(stream_name: str, number: int, sent_at: datetime | None = None) -> Made:
     stream = STREAM_BY_NAME[stream_name]
     device, sequence = f"{stream_name}-{number % DEVICES:02d}", number // DEVICES + 1
     time = START + timedelta(milliseconds=10 * number)
     envelope = Envelope(
         boot=f"{number % DEVICES:016x}", sequence=sequence, device_id=device, event_type=stream.event_type, time=time,
-        sent_time=time + timedelta(milliseconds=3),
+        sent_time=sent_at or time + timedelta(milliseconds=3),
     )  # fmt: skip
     payload, metadata = _MAKERS[stream_name](number, time)
     pairs = envelope.properties() + ([("metadata", metadata)] if metadata else [])
@@ -71,10 +73,13 @@ def _gps(number: int, time: datetime) -> tuple[bytes, str]:
 
 
 def _vehicle(number: int, _time: datetime) -> tuple[bytes, str]:
+    moving = number * 40_503  # Every value is another one in each reading, in no simple order.
     answers = (
-        f"7E8 04 41 0C {number >> 8 & 0x3F:02X} {number & 0xFF:02X} ", "7E8 03 41 0D 64 ", "7E8 03 41 05 7B ",
-        "7E8 03 41 04 80 ", "7E8 03 41 11 33 ", "7E8 03 41 2F BF ", "7E8 03 41 0F 3C ", "7E8 04 41 10 03 E8 ",
-        "7E8 04 41 1F 01 2C ", "7E8 02 43 00 ",
+        f"7E8 04 41 0C {moving >> 8 & 0x3F:02X} {moving & 0xFF:02X} ", f"7E8 03 41 0D {moving >> 3 & 0x7F:02X} ",
+        f"7E8 03 41 05 {0x70 + moving % 13:02X} ", f"7E8 03 41 04 {moving >> 5 & 0xFF:02X} ",
+        f"7E8 03 41 11 {moving >> 2 & 0xFF:02X} ", f"7E8 03 41 2F {0x80 + moving % 61:02X} ",
+        f"7E8 03 41 0F {0x30 + moving % 17:02X} ", f"7E8 04 41 10 {moving >> 7 & 0x1F:02X} {moving >> 1 & 0xFF:02X} ",
+        f"7E8 04 41 1F {number >> 8 & 0xFF:02X} {number & 0xFF:02X} ", "7E8 02 43 00 ",
     )  # fmt: skip
     metadata = {
         "make": "Toyota", "model": "Corolla", "year": 2021, "fuel_type": "petrol",
@@ -83,4 +88,11 @@ def _vehicle(number: int, _time: datetime) -> tuple[bytes, str]:
     return "".join(f"{answer}\r\r>" for answer in answers).encode(), json.dumps(metadata, separators=(",", ":"))
 
 
-_MAKERS = {"weather": _weather, "emergency": _emergency, "gps": _gps, "vehicle": _vehicle}
+def _camera(number: int, _time: datetime) -> tuple[bytes, str]:
+    """The segments of a JPEG of 320 x 240 around bytes that nobody decodes."""
+    head = "ffd8ffe000104a46494600010100000100010000ffc0000b0800f0014001011100ffda0008010100003f00"
+    frame = bytes.fromhex(head) + f"{number:08d}".encode().ljust(FRAME_BYTES, b".") + b"\xff\xd9"
+    return frame, '{"camera_id":"cam-1","vehicle_count":4,"latitude":43.5,"longitude":-79.9,"location":"401 East"}'
+
+
+_MAKERS = {"weather": _weather, "emergency": _emergency, "gps": _gps, "vehicle": _vehicle, "camera": _camera}

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 
@@ -131,6 +131,31 @@ class Kafka:
             except KafkaException as error:
                 if time.monotonic() > deadline:
                     raise SystemExit(f"Kafka does not tell the size of {topic}: {error}") from error
+
+    def ends(self, topic: str, partitions: int) -> list[TopicPartition]:
+        """Where the next records will be written."""
+        return [
+            TopicPartition(
+                topic, number, self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
+            )
+            for number in range(partitions)
+        ]
+
+    def read(self, start: list[TopicPartition], count: int) -> list[Message]:
+        """So many records from there on.
+
+        Raises:
+            SystemExit: they do not come within a minute.
+        """
+        self._consumer.assign(start)
+        found: list[Message] = []
+        deadline = time.monotonic() + 60
+        while len(found) < count:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"Kafka gave {len(found)} of {count} records")
+            found += [one for one in self._consumer.consume(10_000, timeout=1) if one.error() is None]
+        self._consumer.unassign()
+        return found
 
     def stop(self) -> None:
         self._consumer.close()

@@ -31,7 +31,8 @@ from typing import Any
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parent))
-from machine import cpu_s, machine
+from machine import machine
+from process import cpu_s
 from services import Mosquitto, free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]

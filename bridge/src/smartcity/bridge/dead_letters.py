@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from smartcity.contracts import envelope as names
-from smartcity.contracts.envelope import ATTRIBUTES, EnvelopeError, format_time, parse_id
+from smartcity.contracts.envelope import ATTRIBUTES, EnvelopeError, parse_id
 from smartcity.contracts.limits import DEAD_LETTER_RECORD_BYTES_MAX, DETAIL_CHARACTERS_MAX
 from smartcity.contracts.topics import DEAD_LETTERS_TOPIC, parse_device_topic
 
@@ -37,15 +37,15 @@ def dead_letter(message: Message, refused: Reject) -> Record:
         notes.append(f"{left_out} user properties are left out")
     detail = _detail(refused.detail, notes)
     device = device_of(message)
-    headers = [
-        (names.HEADER_REASON, refused.reason.value.encode()),
-        (names.HEADER_DETAIL, detail.encode(errors="replace")),
-        (names.HEADER_MQTT_TOPIC, message.topic.encode(errors="replace")),
-        (names.HEADER_PROPERTIES, properties),
-        (names.HEADER_PAYLOAD_SHA256, hashlib.sha256(message.payload).hexdigest().encode()),
-        (names.HEADER_BRIDGE_TIME, format_time(message.received_at).encode()),
-        *_attributes(dict(message.properties)),
-    ]
+    headers = {
+        names.HEADER_REASON: refused.reason.value.encode(),
+        names.HEADER_DETAIL: detail.encode(errors="replace"),
+        names.HEADER_MQTT_TOPIC: message.topic.encode(errors="replace"),
+        names.HEADER_PROPERTIES: properties,
+        names.HEADER_PAYLOAD_SHA256: hashlib.sha256(message.payload).hexdigest().encode(),
+        names.HEADER_BRIDGE_TIME: message.reception.header,
+        **_attributes(dict(message.properties)),
+    }
     return Record(
         topic=DEAD_LETTERS_TOPIC,
         key=None if device is None else device.encode(),
@@ -93,10 +93,10 @@ def _properties(pairs: tuple[tuple[str, str], ...]) -> tuple[bytes, int]:
     return b"[" + b",".join(kept) + b"]", len(pairs) - len(kept)
 
 
-def _attributes(found: dict[str, str]) -> list[tuple[str, bytes]]:
+def _attributes(found: dict[str, str]) -> dict[str, bytes]:
     """`ce_*` headers as far as the envelope has them, unchecked."""
-    return [
-        (names.HEADER_PREFIX + name, value.encode(errors="replace"))
+    return {
+        names.HEADER_PREFIX + name: value.encode(errors="replace")
         for name in (*ATTRIBUTES, "senttime")
         if (value := found.get(name)) is not None and len(value.encode(errors="replace")) <= ATTRIBUTE_BYTES_MAX
-    ]
+    }

@@ -20,19 +20,14 @@ from .record import reading_record
 log = logging.getLogger(__name__)
 
 
-def examine(message: Message, new_foreign_id: Callable[[], str]) -> Record | None:
-    """The record to produce, of the stream or of the dead letters; None where nothing is to be produced.
-
-    Nothing is: a retained message (the gateway repeats it at every subscription; it was produced when it was live) and
-    a device's status, which other listeners read from the gateway itself.
+def examine(message: Message, new_foreign_id: Callable[[], str]) -> Record:
+    """The record to produce, of the stream or of the dead letters, of a message that is not `ignored`.
 
     A message of the usual form takes the short way (`express.py`); all others, and all that it does not pass, take the
     thorough one, which alone refuses.
 
     Guarantees: never raises. A defect in this passage makes a dead letter too, so that it stops no other message.
     """
-    if message.retain or message.route.ignored:
-        return None
     try:
         if message.stamp is not None:
             record = express_record(message, message.stamp)

@@ -35,7 +35,7 @@ _NUMBER_MAX = 2.0**53
 _OTHER_BYTES_MAX = 8 * 1024
 """More than key, headers and framing of a record of this way can have; the camera's JSON is counted apart."""
 
-_SPEC_VERSION = ("ce_specversion", names.SPEC_VERSION.encode())
+_SPEC_VERSION = names.SPEC_VERSION.encode()
 
 
 def express_record(message: Message, stamp: Stamp) -> Record | None:
@@ -50,7 +50,8 @@ def express_record(message: Message, stamp: Stamp) -> Record | None:
         sent_at = datetime.fromisoformat(stamp.sent_time.decode())
         if not EVENT_TIME_MIN <= datetime.fromisoformat(time) <= reception.event_time_max:
             return None
-        row = _READERS[stream.name](message.payload, stamp.metadata, device, payload_sha256)
+        read, event_type, content_type = _STREAMS[stream.name]
+        row = read(message.payload, stamp.metadata, device, payload_sha256)
     except (ValueError, Reject):  # msgspec's errors are ValueErrors.
         return None
     if row is None:
@@ -61,19 +62,19 @@ def express_record(message: Message, stamp: Stamp) -> Record | None:
     value = message.payload if is_frame else document
     if len(value) + (len(document) if is_frame else 0) > STREAM_RECORD_BYTES_MAX - _OTHER_BYTES_MAX:
         return None
-    headers = [
-        _SPEC_VERSION,
-        ("ce_id", stamp.id),
-        route.source_header,
-        _TYPES[stream.name],
-        ("ce_time", stamp.time),
-        ("ce_senttime", stamp.sent_time),
-        _CONTENT_TYPES[stream.name],
-        (names.HEADER_PAYLOAD_SHA256, payload_sha256.encode()),
-        reception.header,
-    ]
+    headers = {
+        "ce_specversion": _SPEC_VERSION,
+        "ce_id": stamp.id,
+        "ce_source": route.source,
+        "ce_type": event_type,
+        "ce_time": stamp.time,
+        "ce_senttime": stamp.sent_time,
+        names.HEADER_CONTENT_TYPE: content_type,
+        names.HEADER_PAYLOAD_SHA256: payload_sha256.encode(),
+        names.HEADER_BRIDGE_TIME: reception.header,
+    }
     if is_frame:
-        headers.append((names.HEADER_READING, document))
+        headers[names.HEADER_READING] = document
     return Record(
         topic=stream.kafka_topic,
         key=route.key,
@@ -164,8 +165,12 @@ _READERS: dict[str, _Reader] = {
     WEATHER.name: _document_reader(WEATHER),
     EMERGENCY.name: _document_reader(EMERGENCY),
 }
-_TYPES = {stream.name: ("ce_type", stream.event_type.encode()) for stream in STREAMS}
-_CONTENT_TYPES = {
-    stream.name: (names.HEADER_CONTENT_TYPE, stream.content_type.encode() if stream is CAMERA else JSON)
+_STREAMS = {
+    stream.name: (
+        _READERS[stream.name],
+        stream.event_type.encode(),
+        stream.content_type.encode() if stream is CAMERA else JSON,
+    )
     for stream in STREAMS
 }
+"""Reader, and the headers `ce_type` and `content-type`."""

@@ -1,7 +1,10 @@
-"""The gateway's side: a persistent MQTT 5 session whose messages are acknowledged by the loop, not by the library.
+"""The gateway's side: a persistent MQTT session whose messages are acknowledged by the loop, not by the library.
 
 paho's network code is driven by the bridge's own loop, not by paho's thread. So a connection can only end or begin
 between two statements of the loop, and no acknowledgement that was decided on one connection can slip into the next.
+
+MQTT 3.1.1 is for gateways that know nothing newer. It has no user properties, so every reading is a foreign one; no
+receive maximum, so how many messages are on the way is the gateway's setting; and no reason for a taken-over session.
 """
 
 from __future__ import annotations
@@ -67,7 +70,8 @@ class Inbound:
         client = Session(
             CallbackAPIVersion.VERSION2,
             client_id=self._settings.client_id,
-            protocol=MQTTProtocolVersion.MQTTv5,
+            protocol=self._settings.mqtt_version,
+            clean_session=None if self._is_5 else False,
             manual_ack=True,
         )
         client.connect_timeout = limits.CONNECT_TIMEOUT_S
@@ -78,17 +82,19 @@ class Inbound:
         client.on_disconnect = self._on_disconnect
         client.received = self._on_publish
         client.reading = self._on_reading
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = limits.SESSION_EXPIRY_S
-        properties.ReceiveMaximum = self._settings.receive_maximum
-        client.connect_async(
-            self._settings.mqtt_host,
-            self._settings.mqtt_port,
-            keepalive=limits.KEEPALIVE_S,
-            clean_start=False,
-            properties=properties,
-        )
+        host, port = self._settings.mqtt_host, self._settings.mqtt_port
+        if self._is_5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = limits.SESSION_EXPIRY_S
+            properties.ReceiveMaximum = self._settings.receive_maximum
+            client.connect_async(host, port, limits.KEEPALIVE_S, clean_start=False, properties=properties)
+        else:
+            client.connect_async(host, port, limits.KEEPALIVE_S)
         return client
+
+    @property
+    def _is_5(self) -> bool:
+        return self._settings.mqtt_version == MQTTProtocolVersion.MQTTv5
 
     # What the loop calls.
 
@@ -192,8 +198,11 @@ class Inbound:
         self.connections += 1
         self.fault = f"MQTT gateway {self._gateway}: not subscribed yet"
         # Retained messages are not wanted: they were produced when they were live.
-        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        client.subscribe([(pattern, options) for pattern in self._filters])
+        if self._is_5:
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            client.subscribe([(pattern, options) for pattern in self._filters])
+        else:
+            client.subscribe([(pattern, 1) for pattern in self._filters])
         log.info("connected to MQTT gateway %s, session present: %s", self._gateway, flags.session_present)
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
@@ -13,9 +14,9 @@ from . import settings as limits
 from .dead_letters import dead_letter
 from .examine import examine
 from .ledger import Ack, Ledger, Ticket
-from .message import Message, Reception
+from .message import Message, Record
 from .metrics import Counts, Metrics, snapshot
-from .outbound import Batch, Flight, Outbound
+from .outbound import Outbound
 from .receipts import Receipts
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Queue(Protocol):
 
     def __len__(self) -> int: ...
     def popleft(self) -> Message: ...
+    def __getitem__(self, index: int, /) -> Message: ...
 
 
 class Loop:
@@ -74,8 +76,6 @@ class Loop:
         self._snapshot_at = 0.0
         self._clock = clock
         self._new_foreign_id = new_foreign_id
-        self._waited_of: Reception | None = None
-        self._waited_s = 0.0
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Turn until told to stop, then finish what is in hand (`DRAIN_TIMEOUT_S` at most) and leave in order."""
@@ -94,7 +94,7 @@ class Loop:
 
     def turn(self, *, reading: bool = True) -> None:
         """Once round: everything that can be done now, waiting at most a tenth of a second."""
-        reading = reading and self._outbound.accepting and len(self._source.queue) < limits.QUEUE_MESSAGES_MAX
+        reading = reading and self._outbound.room > 0 and len(self._source.queue) < limits.QUEUE_MESSAGES_MAX
         self._source.turn(self._timeout_s(), reading=reading)
         self._take_queue()
         self._settle()
@@ -119,83 +119,75 @@ class Loop:
         return _IDLE_S
 
     def _take_queue(self) -> None:
-        """Everything that was read, as far as the producer has room. Messages of one raw route that came one after the
-        other go together."""
+        """Everything that was read, as far as the producer has room."""
         queue, outbound = self._source.queue, self._outbound
-        run: list[Message] = []
-        while queue and outbound.accepting:
-            message = queue.popleft()
-            if message.route.raw_topic is None or message.retain:
-                run = self._take_run(run)
-                self._take(message)
-            elif run and not _together(run[0], message):
-                self._take_run(run)
-                run = [message]
-            else:
-                run.append(message)
-                if len(run) >= limits.BATCH_MESSAGES_MAX:
-                    run = self._take_run(run)
-        self._take_run(run)
+        while queue and (room := outbound.room):
+            first = queue.popleft()
+            if first.ignored:
+                self._ignore(first)
+                continue
+            batch = [first]
+            while queue and len(batch) < min(room, limits.BATCH_MESSAGES_MAX) and _together(first, queue[0]):
+                batch.append(queue.popleft())
+            self._take(batch)
 
-    def _take_run(self, run: list[Message]) -> list[Message]:
-        """An empty list, for the next run."""
-        if run:
-            first = run[0]
-            self.counts.received[first.label] += len(run)
-            packet_ids = [message.packet_id for message in run]
-            ticket = self._ledger.receive(packet_ids, first.epoch) if first.qos else None
-            self._outbound.send_batch(first.route.raw_topic or "", run, ticket)
-        return []
+    def _take(self, batch: list[Message]) -> None:
+        """Messages that came in one read go to Kafka, and are acknowledged, together."""
+        self.counts.received.update([message.route.label for message in batch])
+        first = batch[0]
+        ticket = None
+        if first.qos:
+            ticket = self._ledger.receive([message.packet_id for message in batch], first.epoch)
+        records: list[Record] = []
+        if first.route.raw_topic is None:
+            new_foreign_id = self._new_foreign_id
+            records = [examine(message, new_foreign_id) for message in batch]
+        self._outbound.send_batch(batch, records, ticket)
 
-    def _take(self, message: Message) -> None:
-        label = message.route.label
+    def _ignore(self, message: Message) -> None:
+        label = message.label
         self.counts.received[label] += 1
-        ticket = self._ledger.receive((message.packet_id,), message.epoch) if message.qos else None
-        record = examine(message, self._new_foreign_id)
-        if record is not None:
-            self._outbound.send(Flight(message, label, record, ticket))
-            return
         self.counts.ignored[label] += 1
-        if ticket is not None:
-            self._ledger.settle(ticket)
+        if message.qos:
+            self._ledger.settle(self._ledger.receive((message.packet_id,), message.epoch))
 
     def _settle(self) -> None:
         """Book what Kafka has decided."""
         outcomes = self._outbound.poll()
-        batches = self._outbound.delivered()
-        if not outcomes and not batches:
-            return
-        now, self._waited_of = datetime.now(UTC), None
+        now = datetime.now(UTC)
+        for batch in self._outbound.delivered():
+            self._confirm(batch.messages, batch.records, batch.ticket, now)
         for outcome in outcomes:
             flight = outcome.flight
             if outcome.refused is not None:
                 flight.record = dead_letter(flight.message, outcome.refused)
                 self._outbound.send(flight)
             else:
-                self._confirm(flight, now)
-        for batch in batches:
-            self._confirm_batch(batch, now)
+                self._confirm([flight.message], [flight.record], flight.ticket, now)
 
-    def _confirm(self, flight: Flight, now: datetime) -> None:
-        record, label, reception = flight.record, flight.label, flight.message.reception
-        if record.reason is None:
-            self.counts.delivered[label] += 1
-        else:
-            self.counts.dead_lettered[label, record.reason.value] += 1
-        self._observe(label, reception, now, 1)
-        if record.sent_at is not None:
-            self._metrics.device_to_bridge.observe(label, (reception.at - record.sent_at).total_seconds())
-        if record.identity is not None:
-            self._receipts.confirm(record.identity)
-        if flight.ticket is not None:
-            self._settle_ticket(flight.ticket, 1)
-
-    def _confirm_batch(self, batch: Batch, now: datetime) -> None:
-        first = batch.messages[0]
-        self.counts.delivered[first.label] += len(batch.messages)
-        self._observe(first.label, first.reception, now, len(batch.messages))
-        if batch.ticket is not None:
-            self._settle_ticket(batch.ticket, len(batch.messages))
+    def _confirm(self, messages: list[Message], records: list[Record], ticket: Ticket | None, now: datetime) -> None:
+        """Kafka has these messages, which came in one read."""
+        at = messages[0].reception.at
+        labels = Counter([message.route.label for message in messages])
+        waited_s = (now - at).total_seconds()
+        for label, count in labels.items():
+            self._metrics.bridge_to_kafka.observe(label, waited_s, count)
+        sent: dict[str, list[float]] = {}
+        confirm = self._receipts.confirm
+        for message, record in zip(messages, records, strict=bool(records)):
+            label = message.route.label
+            if record.reason is not None:
+                self.counts.dead_lettered[label, record.reason.value] += 1
+                labels[label] -= 1
+            if record.identity is not None:
+                confirm(record.identity)
+            if record.sent_at is not None:
+                sent.setdefault(label, []).append((at - record.sent_at).total_seconds())
+        for label, seconds in sent.items():
+            self._metrics.device_to_bridge.observe_each(label, seconds)
+        self.counts.delivered += labels
+        if ticket is not None:
+            self._settle_ticket(ticket, len(messages))
 
     def _settle_ticket(self, ticket: Ticket, count: int) -> None:
         if ticket.epoch != self._ledger.epoch:
@@ -210,11 +202,6 @@ class Loop:
             self.counts.acknowledged += len(ack.packet_ids)
         else:
             self.counts.acknowledgements_void += len(ack.packet_ids)
-
-    def _observe(self, label: str, reception: Reception, now: datetime, count: int) -> None:
-        if reception is not self._waited_of:
-            self._waited_of, self._waited_s = reception, (now - reception.at).total_seconds()
-        self._metrics.bridge_to_kafka.observe(label, self._waited_s, count)
 
     def _send_receipts(self) -> None:
         for topic, payload in self._receipts.drain():
@@ -235,10 +222,11 @@ class Loop:
 
 
 def _together(one: Message, other: Message) -> bool:
-    """Whether two messages of raw routes may share a ticket and a call of the producer."""
+    """Whether two messages may share a ticket."""
     return (
-        one.route.raw_topic == other.route.raw_topic
-        and one.qos == other.qos
+        one.reception is other.reception
         and one.epoch == other.epoch
-        and one.reception is other.reception
+        and one.qos == other.qos
+        and one.route.raw_topic == other.route.raw_topic
+        and not other.ignored
     )

@@ -19,7 +19,7 @@ from .ledger import Ledger
 from .loop import Loop
 from .metrics import Metrics
 from .outbound import Outbound, producer_factory
-from .settings import Settings, parse_address, parse_route
+from .settings import MQTT_VERSIONS, Settings, parse_address, parse_route
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +118,7 @@ def read_settings(options: argparse.Namespace) -> Settings:
         client_id=options.client_id,
         receive_maximum=options.receive_maximum,
         receipt_interval_s=options.receipt_interval_ms / 1000,
+        mqtt_version=MQTT_VERSIONS[options.mqtt_version],
         routes=tuple(parse_route(value) for value in options.route),
     )
 
@@ -141,7 +142,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=environment.get("SMARTCITY_BRIDGE_HTTP", "127.0.0.1:8081"))  # fmt: skip
     add("--client-id", metavar="NAME", help="MQTT client id, which names the session; one bridge per gateway",
         default=environment.get("SMARTCITY_BRIDGE_CLIENT_ID", "smartcity-bridge"))  # fmt: skip
-    add("--receive-maximum", metavar="N", type=int, default=1000, help="unacknowledged messages the gateway may send")
+    add("--mqtt-version", default="5", choices=MQTT_VERSIONS, help="3.1.1 has no envelopes: every reading is foreign")
+    add(
+        "--receive-maximum",
+        metavar="N",
+        type=int,
+        default=1000,
+        help="unacknowledged messages the gateway may send (MQTT 5)",
+    )
     add("--receipt-interval-ms", metavar="N", type=int, default=200, help="how long receipts are gathered")
     add(
         "--route",

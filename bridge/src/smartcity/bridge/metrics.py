@@ -75,7 +75,7 @@ def snapshot(
 
 
 class Latency:
-    """A histogram by stream. The loop observes twice per message: prometheus_client's would cost 3 µs each."""
+    """A histogram by stream. The loop observes every message: prometheus_client's would cost 3 µs each."""
 
     def __init__(self, name: str, text: str) -> None:
         self._name, self._text = name, text
@@ -91,6 +91,14 @@ class Latency:
         counts[bisect_left(_LATENCY_BUCKETS_S, seconds)] += count
         if seconds > 0:
             self._sums[label] += seconds * count
+
+    def observe_each(self, label: str, seconds: list[float]) -> None:
+        """Count one message of each latency."""
+        self.observe(label, seconds[0])
+        counts = self._counts[label]
+        for value in seconds[1:]:
+            counts[bisect_left(_LATENCY_BUCKETS_S, value)] += 1
+        self._sums[label] += sum(value for value in seconds[1:] if value > 0)
 
     def family(self) -> Metric:
         """For a scrape, which runs in another thread."""

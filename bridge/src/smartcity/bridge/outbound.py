@@ -37,8 +37,17 @@ _ABANDONED = frozenset({KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaError._
 class Sink(Protocol):
     """What is used of `confluent_kafka.Producer`; tests bring their own."""
 
-    def produce(
-        self, topic: str, value: Any, key: Any, *, headers: Any, on_delivery: Callable[[KafkaError | None, Any], None]
+    def produce(  # noqa: PLR0917 - reading keywords takes the producer as long as all else it does with a record
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes | None,
+        partition: int,
+        callback: Callable[[KafkaError | None, Any], None],
+        on_delivery: None,
+        timestamp: int,
+        headers: Any,
+        /,
     ) -> None: ...
     def produce_batch(
         self, topic: str, messages: list[dict[str, Any]], *, on_delivery: Callable[[KafkaError | None, Any], None]
@@ -49,10 +58,9 @@ class Sink(Protocol):
 
 
 class Flight(msgspec.Struct, eq=False):
-    """A message on its way into Kafka."""
+    """A message on its way into Kafka alone."""
 
     message: Message
-    label: str
     record: Record
     ticket: Ticket | None
     """None for QoS 0, which nobody acknowledges."""
@@ -60,13 +68,15 @@ class Flight(msgspec.Struct, eq=False):
 
 
 class Batch(msgspec.Struct, eq=False):
-    """Messages of a raw route on their way into Kafka, produced in one call and reported by counting."""
+    """Messages on their way into Kafka that share a ticket and are reported by counting."""
 
     messages: list[Message]
+    records: list[Record]
+    """Of each message; empty where all of them belong to one raw route, and go unchanged."""
     ticket: Ticket | None
     unreported: int
-    failed: list[tuple[KafkaError, bytes, bytes]]
-    """Error, key and value. Which message it was follows from them: equal records may stand for each other."""
+    failed: dict[tuple[str, bytes | None, bytes], KafkaError]
+    """By topic, key and value of the record. Equal records cannot be told apart, so they fail together."""
 
 
 class Outcome(msgspec.Struct, frozen=True, eq=False):
@@ -78,8 +88,8 @@ class Outcome(msgspec.Struct, frozen=True, eq=False):
 
 class Outbound:
     """Flights until their outcome. Failed deliveries are produced again, one by one, with back-off; a fatal error waits
-    in `fatal` for `rebuild`, which produces everything that is unconfirmed anew. What fails in a batch becomes a flight
-    of its own; the others of the batch are confirmed without it."""
+    in `fatal` for `rebuild`, which produces everything that is unconfirmed anew. Messages come in batches; what
+    fails in one becomes a flight of its own, and the others of the batch are confirmed without it."""
 
     def __init__(
         self,
@@ -113,63 +123,94 @@ class Outbound:
 
     def labels(self) -> Counter[str]:
         """How many messages Kafka has not yet confirmed, by label."""
-        counts = Counter(flight.label for flight in self._flights)
+        counts = Counter(flight.message.label for flight in self._flights)
         for batch in self._batches:
-            counts[batch.messages[0].label] += len(batch.messages)
+            counts.update([message.route.label for message in batch.messages])
         return counts
 
     @property
-    def accepting(self) -> bool:
-        """False while the producer's buffer is full or dead: take no further message from the gateway."""
-        return not self._held and self.fatal is None and len(self) < limits.PRODUCER_QUEUE_MESSAGES_MAX
+    def room(self) -> int:
+        """How many messages may be taken from the gateway: none while the producer's buffer is full or dead."""
+        if self._held or self.fatal is not None:
+            return 0
+        return max(0, limits.PRODUCER_QUEUE_MESSAGES_MAX - len(self))
 
     def send(self, flight: Flight) -> None:
         """Produce a flight's record; also again, with another record."""
         self._flights[flight] = None
         self._produce(flight)
 
-    def send_batch(self, topic: str, messages: list[Message], ticket: Ticket | None) -> None:
-        """Produce payloads of a raw route unchanged; the key is the route's. Confirmed ones come from `delivered`."""
-        batch, generation = Batch(messages, ticket, len(messages), []), self._generation
-        complete = self._complete
-
-        def report(error: KafkaError | None, record: Any) -> None:
-            if error is not None:
-                batch.failed.append((error, record.key(), record.value() or b""))
-            batch.unreported -= 1
-            if not batch.unreported and generation == self._generation:
-                complete.append(batch)
-
-        records: list[dict[str, Any]] = [{"value": message.payload, "key": message.route.key} for message in messages]
-        try:
-            queued = self._sink.produce_batch(topic, records, on_delivery=report)
-        except KafkaException as error:
-            self._unbatch(topic, messages, [error.args[0]] * len(messages), ticket)
-            return
-        if queued < len(messages):
-            errors = [record.get("_error") for record in records]
-            self._unbatch(topic, messages, errors, ticket)
-            batch.messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
+    def send_batch(self, messages: list[Message], records: list[Record], ticket: Ticket | None) -> None:
+        """Produce the messages' records, or (no records) the payloads of one raw route unchanged. Those that Kafka has
+        confirmed come from `delivered`."""
+        batch = Batch(messages, records, ticket, len(messages), {})
+        report = self._reporter(batch)
+        errors = self._produce_records(records, report) if records else self._produce_raw(messages, report)
+        if errors:
+            self._split(batch, errors)
             batch.unreported = len(batch.messages)
         if batch.messages:
             self._batches[batch] = None
             self._batched += len(batch.messages)
 
-    def _unbatch(
-        self, topic: str, messages: list[Message], errors: list[KafkaError | None], ticket: Ticket | None
-    ) -> None:
-        """Messages of a batch that the producer or Kafka did not take go on alone."""
-        for message, error in zip(messages, errors, strict=True):
+    def _reporter(self, batch: Batch) -> Callable[[KafkaError | None, Any], None]:
+        generation = self._generation
+
+        def report(error: KafkaError | None, record: Any) -> None:
+            if error is not None:
+                batch.failed[record.topic(), record.key(), record.value() or b""] = error
+                self._on_error(error)
+            batch.unreported -= 1
+            if not batch.unreported and generation == self._generation:
+                self._complete.append(batch)
+
+        return report
+
+    def _produce_records(
+        self, records: list[Record], report: Callable[[KafkaError | None, Any], None]
+    ) -> list[KafkaError | None]:
+        """What kept each record out of the producer's buffer; nothing where all are in it."""
+        produce = self._sink.produce
+        errors: dict[int, KafkaError] = {}
+        for at, record in enumerate(records):
+            try:
+                produce(record.topic, record.value, record.key, -1, report, None, 0, record.headers)
+            except BufferError:  # Those behind it wait with it, in their order.
+                full = KafkaError(KafkaError._QUEUE_FULL)
+                errors |= dict.fromkeys(range(at, len(records)), full)
+                break
+            except KafkaException as error:
+                errors[at] = error.args[0]
+        return [errors.get(at) for at in range(len(records))] if errors else []
+
+    def _produce_raw(
+        self, messages: list[Message], report: Callable[[KafkaError | None, Any], None]
+    ) -> list[KafkaError | None]:
+        """As `_produce_records`, in one call."""
+        topic = messages[0].route.raw_topic or ""
+        records: list[dict[str, Any]] = [{"value": message.payload, "key": message.route.key} for message in messages]
+        try:
+            queued = self._sink.produce_batch(topic, records, on_delivery=report)
+        except KafkaException as error:
+            return [error.args[0]] * len(messages)
+        return [] if queued == len(messages) else [record.get("_error") for record in records]
+
+    def _split(self, batch: Batch, errors: list[KafkaError | None]) -> None:
+        """Messages that the producer or Kafka did not take go on alone; the batch keeps the others."""
+        messages, records = batch.messages, _records_of(batch)
+        for message, record, error in zip(messages, records, errors, strict=True):
             if error is None:
                 continue
-            record = Record(topic=topic, key=message.route.key, value=message.payload, headers=[])
-            flight = Flight(message, message.label, record, ticket)
+            flight = Flight(message, record, batch.ticket)
             self._flights[flight] = None
             if error.code() == KafkaError._QUEUE_FULL:
                 self._held.append(flight)
             else:
                 flight.attempts = 1
                 self._reports.append((self._generation, flight, error))
+        batch.messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
+        if batch.records:
+            batch.records = [record for record, error in zip(records, errors, strict=True) if error is None]
 
     def delivered(self) -> list[Batch]:
         """Batches that Kafka has reported on by the last `poll`, reduced to the messages that it has."""
@@ -181,19 +222,11 @@ class Outbound:
             del self._batches[batch]
             self._batched -= len(batch.messages)
             if batch.failed:
-                self._separate(batch)
+                records = _records_of(batch)
+                self._split(batch, [batch.failed.get((one.topic, one.key, one.value)) for one in records])
             if batch.messages:
                 self._delivered.append(batch)
         self._complete.clear()
-
-    def _separate(self, batch: Batch) -> None:
-        found: dict[tuple[bytes | None, bytes], list[Message]] = {}
-        for message in batch.messages:
-            found.setdefault((message.route.key, message.payload), []).append(message)
-        topic = batch.messages[0].route.raw_topic or ""
-        for error, key, value in batch.failed:
-            self._unbatch(topic, [found[key, value].pop()], [error], batch.ticket)
-        batch.messages = [message for messages in found.values() for message in messages]
 
     def poll(self) -> list[Outcome]:
         """Serve the producer, produce what is due, and give what has been decided since the last call."""
@@ -236,7 +269,7 @@ class Outbound:
             self._produce(flight)
         batches, self._batches, self._batched, self._complete = list(self._batches), {}, 0, []
         for batch in batches:
-            self.send_batch(batch.messages[0].route.raw_topic or "", batch.messages, batch.ticket)
+            self.send_batch(batch.messages, batch.records, batch.ticket)
 
     def missing(self, timeout_s: float) -> str | None:
         """What stands in the way of producing, or None. Blocks up to `timeout_s`; may be called from another thread."""
@@ -254,9 +287,7 @@ class Outbound:
             reports.append((generation, flight, error))
 
         try:
-            self._sink.produce(
-                record.topic, value=record.value, key=record.key, headers=record.headers, on_delivery=report
-            )
+            self._sink.produce(record.topic, record.value, record.key, -1, report, None, 0, record.headers)
         except BufferError:
             (self._held.appendleft if front else self._held.append)(flight)
             return False
@@ -285,6 +316,14 @@ class Outbound:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self.fatal = error.str()
+
+
+def _records_of(batch: Batch) -> list[Record]:
+    """Those of a raw route are made only when one of them must go alone."""
+    return batch.records or [
+        Record(topic=message.route.raw_topic or "", key=message.route.key, value=message.payload, headers={})
+        for message in batch.messages
+    ]
 
 
 def producer_factory(settings: Settings) -> Callable[[Callable[[KafkaError], None]], Sink]:

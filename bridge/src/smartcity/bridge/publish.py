@@ -54,8 +54,10 @@ def parse_publish(first_byte: int, buffer: bytes, start: int, end: int, *, with_
         packet_id = buffer[at - 2] << 8 | buffer[at - 1]
     if not with_properties:
         properties, length = b"", 0
-    elif at < end and buffer[at] < 0x80:  # Nearly always: fewer than 128 bytes of properties, or none.
+    elif at < end and buffer[at] < 0x80:  # Fewer than 128 bytes of properties, or none.
         length, at = buffer[at], at + 1
+    elif at + 1 < end and buffer[at + 1] < 0x80:
+        length, at = buffer[at] & 0x7F | buffer[at + 1] << 7, at + 2
     else:
         length, at = variable(buffer, at, end)
     if length or with_properties:

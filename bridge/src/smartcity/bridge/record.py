@@ -25,17 +25,15 @@ def reading_record(stream: Stream, reading: Reading, envelope: Envelope | None, 
     The camera's value is the JPEG as received, and its JSON the header `reading`.
     """
     document = encode_reading(reading)
-    headers = [
-        (name, value.encode()) for name, value in _attributes(stream, reading, envelope)
-    ]  # The order of the CloudEvents specification.
+    headers = {
+        name: value.encode() for name, value in _attributes(stream, reading, envelope)
+    }  # The order of the CloudEvents specification.
     is_frame = stream is CAMERA
-    headers += [
-        (names.HEADER_CONTENT_TYPE, stream.content_type.encode() if is_frame else JSON),
-        (names.HEADER_PAYLOAD_SHA256, hashlib.sha256(message.payload).hexdigest().encode()),
-        (names.HEADER_BRIDGE_TIME, format_time(message.received_at).encode()),
-    ]
+    headers[names.HEADER_CONTENT_TYPE] = stream.content_type.encode() if is_frame else JSON
+    headers[names.HEADER_PAYLOAD_SHA256] = hashlib.sha256(message.payload).hexdigest().encode()
+    headers[names.HEADER_BRIDGE_TIME] = message.reception.header
     if is_frame:
-        headers.append((names.HEADER_READING, document))
+        headers[names.HEADER_READING] = document
     return Record(
         topic=stream.kafka_topic,
         key=reading.device_id.encode(),

@@ -43,7 +43,8 @@ class Route:
     """Status messages need no record: other listeners read them from the gateway itself."""
     claimed: bytes
     """Source and type that the envelope must have; empty where there is no stream."""
-    source_header: tuple[str, bytes]
+    source: bytes
+    """The envelope's, as a header of the record."""
 
 
 class Routes:
@@ -85,5 +86,5 @@ def make_route(topic: str, raw: tuple[RawRoute, ...] = ()) -> Route:
         raw_topic=raw_topic,
         ignored=is_status and raw_topic is None,
         claimed=b"" if device is None or stream is None else claim(device, stream),
-        source_header=("ce_source", f"/devices/{device}".encode()),
+        source=f"/devices/{device}".encode(),
     )

