@@ -105,9 +105,9 @@ class FleetTransport:
 
     def shut(self, device_id: str, detail: str) -> None:
         link = self._links.pop(device_id)
-        if link in self._waiting:
-            self._waiting.remove(link)
-        if link.state == _CONNECTED:
+        if link in self._dialling.waiting:
+            self._dialling.waiting.remove(link)
+        if link.state == CONNECTED:
             self._events.append(Disconnected(device_id, detail, False))
         self._discard(link)
 
