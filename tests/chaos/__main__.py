@@ -9,18 +9,22 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from smartcity.local.errors import LocalError
 from smartcity.local.layout import default_var
 
 from .control import run_control
 from .disk import why_not
-from .plan import KINDS, LINKS, PROCESSES, Fault, make_plan
+from .plan import EXHAUSTION, KINDS, LINKS, PROCESSES, Fault, make_plan
 from .report import lines, machine
 from .run import RunSettings, run
 
 NAMES = (*KINDS, *PROCESSES, *LINKS)
+PENDING_MAX = 600
+"""Of a device in the run with small outboxes: more than its window (256), so that all before it is full as well."""
 
 
 def main() -> int:
@@ -41,7 +45,7 @@ def _run(flags: argparse.Namespace, seed: int, plan: Sequence[Fault]) -> int:
     _say(f"seed {seed}: {len(plan)} faults")
     var = flags.var or default_var() / "chaos"
     try:
-        document = {"machine": machine()}
+        document: dict[str, Any] = {"machine": machine()}
         settings = RunSettings(
             var=var / "stack",
             seed=seed,
@@ -50,6 +54,11 @@ def _run(flags: argparse.Namespace, seed: int, plan: Sequence[Fault]) -> int:
             minutes_max=flags.minutes,
         )
         document |= run(settings, plan, _say)
+        if flags.exhaust:
+            _say("once more, with small outboxes, and Kafka away until they overflow")
+            exhausted = replace(settings, var=var / "exhausted", pending_max=PENDING_MAX)
+            document["exhausted"] = run(exhausted, [EXHAUSTION], _say)
+            document["failures"] += [f"outboxes full: {each}" for each in document["exhausted"]["failures"]]
         if flags.control_kills:
             document["control"] = run_control(
                 var / "control", seed=seed, kills=flags.control_kills, minutes_max=flags.minutes, say=_say
@@ -78,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="of the order of faults (default: drawn and printed)")
     parser.add_argument("--kills", type=_count, default=60, metavar="N", help="of each process (default: 60)")
     parser.add_argument("--control-kills", type=int, default=5, metavar="N", help="in the control arm; 0: leave it out")
+    parser.add_argument(
+        "--exhaust",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also a run in which Kafka stays away until the outboxes drop readings (default: yes)",
+    )
     parser.add_argument("--minutes", type=float, default=240, help="after which no fault is begun, per arm")
     parser.add_argument("--only", nargs="+", default=[], choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--speed", type=float, default=5, help="of the simulated world (default: 5)")

@@ -29,12 +29,16 @@ Heads = Mapping[tuple[str, str], int]
 class Simulator:
     """One process of devices on one route, and its state folder, which outlives it."""
 
-    def __init__(self, route: str, *, broker: str, state: Path, seed: int, speed: float, log: Path) -> None:
+    def __init__(
+        self, route: str, *, broker: str, state: Path, seed: int, speed: float, log: Path, pending_max: int | None
+    ) -> None:
         self.state = state
         self._log = log
         self._command = [str(SIMULATOR), "run", "--broker", broker, "--route", route, "--vehicles", "2"]
         self._command += ["--state", str(state), "--seed", str(seed), "--start", START, "--speed", f"{speed:g}"]
         self._command += ["--frame-interval", "300", "--quiet"]
+        if pending_max is not None:
+            self._command += ["--pending-max", str(pending_max)]
         self._process: subprocess.Popen[bytes] | None = None
         self._due: float | None = None
         self.deaths_unwanted = 0
@@ -94,6 +98,12 @@ class Simulator:
         """Kills it, if it lives, for good."""
         if self.alive:
             self.kill()
+
+    def dropped(self) -> int:
+        """How many readings found no room in its outbox."""
+        path = self.state / "outbox.db"
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)) as db:
+            return int(db.execute("SELECT count(*) FROM dropped").fetchone()[0])
 
     def heads(self) -> dict[tuple[str, str], int]:
         """How far each boot has got, by the devices' log."""

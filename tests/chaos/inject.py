@@ -16,6 +16,9 @@ from .proxy import Proxy
 from .system import System
 
 RECOVERY_TIMEOUT_S = 180.0
+EXHAUSTION_TIMEOUT_S = 300.0
+DROPPED_MIN = 100
+"""So many readings must have been dropped before Kafka may come back from an `exhaust`."""
 POLL_S = 0.05
 LAKE_POLL_S = 0.5
 Say = Callable[[str], None]
@@ -92,7 +95,13 @@ class Range:
             case "fill":
                 notes = self._fill(fault, victim)
             case "outage":
-                rss = self._outage(fault)
+                end = time.monotonic() + fault.lasts_s
+                rss = self._outage(fault, lambda: time.monotonic() >= end)
+            case "exhaust":
+                end = time.monotonic() + EXHAUSTION_TIMEOUT_S
+                rss = self._outage(fault, lambda: self._dropped() >= DROPPED_MIN or time.monotonic() >= end)
+                if self._dropped() < DROPPED_MIN:
+                    notes = (f"without Kafka for {EXHAUSTION_TIMEOUT_S:g} s, and outboxes dropped {self._dropped()}",)
         since = at if fault.kind in ("kill", "cut") else time.monotonic()
         own = victim if "device" in fault.targets and fault.kind in ("kill", "fill") else None
         recovery = self._recoveries(
@@ -134,14 +143,16 @@ class Range:
             return (f"{victim.state.name}: on a full disk for {fault.lasts_s:g} s and did not say so",)
         return ()
 
-    def _outage(self, fault: Fault) -> tuple[int, int]:
+    def _dropped(self) -> int:
+        return sum(simulator.dropped() for simulator in self.simulators)
+
+    def _outage(self, fault: Fault, over: Callable[[], bool]) -> tuple[int, int]:
         """Returns the bridge's memory before, and its highest during the outage."""
         target = fault.targets[0]
         before = highest = self.system.resident_bytes("bridge")
         self.system.hold(target)
         self.system.kill(target)
-        end = time.monotonic() + fault.lasts_s
-        while time.monotonic() < end:
+        while not over():
             self._wait(1.0)
             highest = max(highest, self.system.resident_bytes("bridge"))
         self.system.release(target)

@@ -16,7 +16,7 @@ DISKS = ("device", "mosquitto", "kafka")
 KINDS = ("kill", "pause", "cut", "partition", "outage", "fill")
 LINKS = ("device-gateway", "bridge-gateway", "bridge-kafka")
 
-Kind = Literal["kill", "pause", "cut", "partition", "outage", "fill"]
+Kind = Literal["kill", "pause", "cut", "partition", "outage", "fill", "exhaust"]
 Hit = tuple[Kind, tuple[str, ...], float]
 """Kind, targets, and how long it lasts."""
 
@@ -54,6 +54,11 @@ class Fault:
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
+
+
+EXHAUSTION = Fault(kind="exhaust", targets=("kafka",), quiet_s=1.0)
+"""Kafka stays away until every buffer before it is full and outboxes drop readings. A run of its own: in any other
+run a dropped reading is a failure."""
 
 
 def make_plan(seed: int, *, kills: int, only: Collection[str] = ()) -> list[Fault]:

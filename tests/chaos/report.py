@@ -123,6 +123,9 @@ def lines(document: dict[str, Any]) -> list[str]:
     if audit := document.get("audit"):
         keys = ("lost", "duplicated", "altered", "unknown", "pending", "refused", "dropped", "unproven")
         found.append(f"{sum(audit['generated'].values())} readings: " + ", ".join(f"{k} {audit[k]}" for k in keys))
+    if exhausted := document.get("exhausted", {}).get("audit"):
+        told = ", ".join(f"{name} {exhausted[name]}" for name in ("dropped", *LOSSES))
+        found.append(f"Kafka away until outboxes overflow: {sum(exhausted['generated'].values())} readings: {told}")
     if control := document.get("control"):
         found.append(f"control arm: {control['published']} published, lost {control['lost']}")
         found += [f"  {name}: n {row['n']}, lost {row['lost']}" for name, row in control["faults"].items()]

@@ -29,6 +29,11 @@ def add_up(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "faults": fault_rows(events, audit),
         "processes": process_rows(events),
         "bridge_rss_mb_while_kafka_was_away": [event["bridge_rss_mb"] for event in events if "bridge_rss_mb" in event],
+        "kafka_away_until_outboxes_overflow": [
+            {name: report["exhausted"]["audit"][name] for name in ("generated", *COUNTS)}
+            for report in reports
+            if "exhausted" in report
+        ],
         "control": _add_up_controls(controls),
     }
 
