@@ -96,7 +96,8 @@ def test_two_kills_of_each_process_lose_double_and_alter_nothing(tmp_path: Path)
         folder.chmod(folder.stat().st_mode | 0o111)
     path = tmp_path / "report.json"
     done = chaos(
-        *("--seed", str(SEED), "--kills", str(KILLS), "--only", *ONLY, "--control-kills", "0", "--no-exhaust", "--trigger-s", "10"),
+        *("--seed", str(SEED), "--kills", str(KILLS), "--only", *ONLY),
+        *("--control-kills", "0", "--no-exhaust", "--trigger-s", "10"),
         *("--var", str(tmp_path / "var"), "--report", str(path)),
         timeout_s=TIMEOUT_S,
     )
