@@ -5,19 +5,14 @@ from __future__ import annotations
 import functools
 import importlib.util
 import itertools
-import shutil
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytestmark = [
-    pytest.mark.broker,
-    pytest.mark.skipif(shutil.which("mosquitto") is None, reason="mosquitto is not installed"),
-]
+pytestmark = pytest.mark.broker
 
 
 def _beside(name: str) -> Any:
@@ -30,7 +25,6 @@ def _beside(name: str) -> Any:
 
 
 broker = _beside("test_sim_broker")
-receipt_giver = _beside("receipt_giver")
 
 PLAN = """
 [[fault]]
@@ -56,23 +50,7 @@ probability = 0.3
 Id = tuple[str, str, int]
 
 
-@pytest.fixture(params=["paho", "fleet"])
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Any]:
-    made = broker.Gateway(tmp_path)
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def giver(gateway: Any) -> Iterator[Any]:
-    made = receipt_giver.ReceiptGiver(gateway.port, interval_s=0.1)
-    yield made
-    made.close()
+transport, gateway, giver = broker.transport, broker.gateway, broker.giver  # Its fixtures serve here too.
 
 
 def read(outbox: Path, query: str) -> list[tuple[Any, ...]]:

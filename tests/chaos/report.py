@@ -20,7 +20,7 @@ LIMIT_SLOW_S = 60.0
 BRIDGE_GROWTH_MAX_MB = 100
 """While Kafka is away: its producer's queue is bounded to 64 MiB, and Python's own part to as many messages."""
 SLOW = ("kafka", *LAKE_SIDE)
-"""Kafka and Spark start slowly; AWS and S3 are seen through Spark's batches, whose interval is 10 s."""
+"""Kafka and Spark start slowly; AWS and S3 are seen through Spark's batches, whose interval is in what is measured."""
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
