@@ -13,12 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
+from .checkpoint import forget_impossible_batch, require_cluster
 from .errors import EXIT_OK, LakeError, TerminalError, TransientError
 from .frames import s3_client
 from .jars import require_jars
 from .places import grid_table
 from .progress import Progress, serve
-from .query import LakeQuery
+from .query import LakeQuery, kafka_cluster_id
 from .session import start_session
 from .settings import Settings, Storage
 from .tables import ensure_tables
@@ -65,7 +66,13 @@ def drive(settings: Settings, *, supervised: bool) -> int:
         signal.signal(signal.SIGINT, lambda *_: stopping.set())
         ensure_tables(spark)
         grid_rows = grid_table(spark)
-        keep_querying(lambda: LakeQuery(spark, settings, progress, grid_rows), progress, stopping)
+
+        def start() -> LakeQuery:
+            require_cluster(settings.storage, kafka_cluster_id(spark, settings.kafka), settings.kafka)
+            forget_impossible_batch(settings.storage)
+            return LakeQuery(spark, settings, progress, grid_rows)
+
+        keep_querying(start, progress, stopping)
         spark.stop()
     except (PySparkException, Py4JJavaError, BotoCoreError, ClientError, OSError) as error:
         raise classify(error, error) from error
@@ -97,7 +104,7 @@ def keep_querying(
                 _log.info("stopping after the running batch")
                 lake.stop_between_batches()
             return
-        except (PySparkException, Py4JJavaError) as error:
+        except (PySparkException, Py4JJavaError, BotoCoreError, ClientError) as error:
             progress.running = False
             failure = classify((lake.failure if lake else None) or error, error)
             failures = 1 if progress.batches > batches else failures + 1
@@ -140,8 +147,9 @@ def classify(cause: BaseException, error: BaseException) -> LakeError:
     text = f"{cause}\n{error}"
     if any(sign in text for sign in _DATA_LOSS_SIGNS):
         return TerminalError(
-            "Kafka no longer has records that the checkpoint expects: topics were deleted, or retention has passed. "
-            "Start over with `smartcity down --wipe`, which removes topics, checkpoint and tables together. "
+            "Kafka no longer has records that the checkpoint expects: topics were deleted, retention has passed, or "
+            "another Kafka answers at this address. If they are gone for good, start over with "
+            "`smartcity down --wipe`, which removes topics, checkpoint and tables together. "
             f"Spark says: {_first_line(cause)}"
         )
     code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -21,6 +22,7 @@ from .settings import Settings
 _log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 120
+CLUSTER_ID_TIMEOUT_MS = 30_000
 
 
 class LakeQuery:
@@ -84,3 +86,21 @@ def read_kafka(spark: SparkSession, settings: Settings) -> DataFrame:
         .option("kafka.max.partition.fetch.bytes", str(DEAD_LETTER_RECORD_BYTES_MAX))
         .load()
     )
+
+
+def kafka_cluster_id(spark: SparkSession, kafka: str) -> str:
+    """Id of the cluster that answers at `kafka`, by the client that Spark reads with.
+
+    Raises:
+        Py4JJavaError: no answer within CLUSTER_ID_TIMEOUT_MS.
+    """
+    jvm: Any = spark.sparkContext._jvm
+    properties = jvm.java.util.Properties()
+    properties.put("bootstrap.servers", kafka)
+    properties.put("default.api.timeout.ms", str(CLUSTER_ID_TIMEOUT_MS))
+    properties.put("request.timeout.ms", str(CLUSTER_ID_TIMEOUT_MS))
+    client = jvm.org.apache.kafka.clients.admin.AdminClient.create(properties)
+    try:
+        return str(client.describeCluster().clusterId().get())
+    finally:
+        client.close()

@@ -28,7 +28,12 @@ class Storage:
 
     @property
     def checkpoint(self) -> str:
-        return f"s3a://{self.bucket}/checkpoints/stream"
+        return f"s3a://{self.bucket}/{self.checkpoint_prefix}"
+
+    @property
+    def checkpoint_prefix(self) -> str:
+        """Key prefix of the checkpoint's objects, without a slash at its end."""
+        return "checkpoints/stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
