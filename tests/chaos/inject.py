@@ -19,6 +19,7 @@ RECOVERY_TIMEOUT_S = 180.0
 EXHAUSTION_TIMEOUT_S = 300.0
 DROPPED_MIN = 100
 """So many readings must have been dropped before Kafka may come back from an `exhaust`."""
+FULL_TIMEOUT_S = 90.0
 POLL_S = 0.05
 LAKE_POLL_S = 0.5
 Say = Callable[[str], None]
@@ -129,18 +130,22 @@ class Range:
         victim.send(signal.SIGCONT) if target == "device" else self.system.resume(target)
 
     def _fill(self, fault: Fault, victim: Simulator) -> tuple[str, ...]:
-        """A device that cannot log a reading must end and say so: it may neither send nor forget it."""
+        """A device that cannot log a reading must end and say so: it may neither send nor forget it. What its database
+        holds in free pages lasts for a while, so its disk stays full until it has met it."""
         target = fault.targets[0]
         disk = self.disks[victim.state.name if target == "device" else target]
         victim.may_end = target == "device"
         said = victim.said(DISK_FULL)
+        began = time.monotonic()
         disk.fill()
         try:
             self._wait(fault.lasts_s)
+            while target == "device" and victim.said(DISK_FULL) == said:
+                if time.monotonic() > began + FULL_TIMEOUT_S:
+                    return (f"{victim.state.name}: on a full disk for {FULL_TIMEOUT_S:g} s and did not say so",)
+                self._wait(0.5)
         finally:
             disk.free()
-        if target == "device" and victim.said(DISK_FULL) == said:
-            return (f"{victim.state.name}: on a full disk for {fault.lasts_s:g} s and did not say so",)
         return ()
 
     def _dropped(self) -> int:
