@@ -44,6 +44,7 @@ def _run(flags: argparse.Namespace, seed: int, plan: Sequence[Fault]) -> int:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     _say(f"seed {seed}: {len(plan)} faults")
     var = flags.var or default_var() / "chaos"
+    path = flags.report or var / "report.json"
     try:
         document: dict[str, Any] = {"machine": machine()}
         settings = RunSettings(
@@ -54,11 +55,13 @@ def _run(flags: argparse.Namespace, seed: int, plan: Sequence[Fault]) -> int:
             minutes_max=flags.minutes,
         )
         document |= run(settings, plan, _say)
+        _write(path, document)
         if flags.exhaust:
             _say("once more, with small outboxes, and Kafka away until they overflow")
             exhausted = replace(settings, var=var / "exhausted", pending_max=PENDING_MAX)
             document["exhausted"] = run(exhausted, [EXHAUSTION], _say)
             document["failures"] += [f"outboxes full: {each}" for each in document["exhausted"]["failures"]]
+            _write(path, document)
         if flags.control_kills:
             document["control"] = run_control(
                 var / "control", seed=seed, kills=flags.control_kills, minutes_max=flags.minutes, say=_say
@@ -66,12 +69,16 @@ def _run(flags: argparse.Namespace, seed: int, plan: Sequence[Fault]) -> int:
     except LocalError as error:
         print(f"chaos: {error}", file=sys.stderr)
         return 1
-    path = flags.report or var / "report.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    _write(path, document)
     print("\n".join(lines(document)))
     print(f"seed {seed}; report: {path}")
     return 1 if document["failures"] else 0
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    """After each arm: what is measured must not be lost by what comes after."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def _say(text: str) -> None:
