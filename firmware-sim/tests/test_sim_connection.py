@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import socket
-import time
 from random import Random
 
 from smartcity.sim.message import status_message
-from smartcity.sim.transport.base import Acknowledged, Event
 from smartcity.sim.transport.connection import Backoff, ConnectionSettings
 from smartcity.sim.transport.dialling import Dialling
-from smartcity.sim.transport.fleet import FleetSettings, FleetTransport
 from smartcity.sim.transport.link import Link, Mover
 
 SETTINGS = ConnectionSettings(backoff_min_s=1.0, backoff_max_s=4.0, stable_after_s=10.0)
@@ -76,42 +73,3 @@ def test_while_the_gateway_cannot_be_reached_one_dials_for_all() -> None:
     assert made.next(6.0) is links[2]
     if first.socket is not None:
         first.socket.close()
-
-
-def acknowledged(transport: FleetTransport, timeout_s: float, wanted: int, within_s: float) -> int:
-    """PUBACKs that polls of this time-out report, until so many have come or the time is over."""
-    found: list[Event] = []
-    deadline = time.monotonic() + within_s
-    while len(found) < wanted and time.monotonic() < deadline:
-        found += [event for event in transport.poll(timeout_s) if isinstance(event, Acknowledged)]
-    return len(found)
-
-
-def test_answers_wait_for_a_caller_in_a_hurry_unless_a_device_waits_for_them() -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(5)
-    settings = FleetSettings(hurry_s=60.0, unanswered_max=2)
-    transport = FleetTransport(host="127.0.0.1", port=listener.getsockname()[1], random=Random(1), settings=settings)
-    message = status_message("d", b"{}")
-    transport.open("d", lambda: message)
-    transport.poll(0.1)
-    gateway, _ = listener.accept()
-    gateway.settimeout(5)
-    transport.poll(0.1)
-    assert gateway.recv(4096)[0] == 0x10  # CONNECT
-    gateway.sendall(b"\x20\x03\x00\x00\x00")  # CONNACK
-    deadline = time.monotonic() + 5
-    while not transport.publish("d", message, ("b", 1)) and time.monotonic() < deadline:
-        transport.poll(0.1)
-    transport.poll(0.0)
-    assert b"devices/d/status" in gateway.recv(4096)  # What is said leaves at once.
-    gateway.sendall(b"\x40\x02\x00\x01")
-    assert acknowledged(transport, 0.0, 1, within_s=0.2) == 0
-    assert acknowledged(transport, 0.1, 1, within_s=5) == 1
-    for sequence in (2, 3, 4):
-        transport.publish("d", message, ("b", sequence))
-    gateway.sendall(b"".join(b"\x40\x02" + packet_id.to_bytes(2) for packet_id in (2, 3, 4)))
-    assert acknowledged(transport, 0.0, 1, within_s=5) >= 1
-    transport.close()
-    gateway.close()
-    listener.close()

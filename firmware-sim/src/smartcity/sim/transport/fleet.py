@@ -62,11 +62,6 @@ class FleetSettings(ConnectionSettings):
     packet_bytes_max: int = MQTT_PACKET_BYTES_MAX
     gather_s: float = 0.005
     """How long a poll waits for company of what comes in: with thousands of connections there is always something."""
-    hurry_s: float = 0.3
-    """How long answers may lie unread while the caller has more to send: a fleet's readings come due in the same
-    second, and the last of them must not wait for the answers to the first."""
-    unanswered_max: int = 6
-    """A device with more publishes than this without PUBACK needs its answers at once, or its window fills."""
 
 
 class FleetTransport:
@@ -86,8 +81,6 @@ class FleetTransport:
         self._order = itertools.count()
         self._to_bury: list[Link] = []
         self._polled_at = 0.0
-        self._crowded = False
-        """Whether a device may wait for answers before it can send more, and none have come since."""
 
     def open(self, device_id: str, will: Callable[[], Message]) -> None:
         link = self._links[device_id] = Link(device_id, will, Backoff(self._settings, self._random))
@@ -102,8 +95,6 @@ class FleetTransport:
             packet_id = packet_id % (_SUBSCRIBE_ID - 1) + 1
         link.ids = packet_id
         link.keys[packet_id] = key
-        if len(link.keys) > self._settings.unanswered_max:
-            self._crowded = True
         self._mover.say(link, packets.publish_packet(packet_id, message))
         return True
 
@@ -125,8 +116,6 @@ class FleetTransport:
         give_up_at = now + timeout_s
         gathered_at = min(self._polled_at + self._settings.gather_s, give_up_at)
         self._mover.write_all(now)
-        if timeout_s <= 0 and not self._crowded and now < self._polled_at + self._settings.hurry_s:
-            return self._reported(now)
         if now < gathered_at and not self._events:
             time.sleep(gathered_at - now)
         while True:
@@ -141,15 +130,10 @@ class FleetTransport:
             for link, mask in ready:
                 self._move(link, mask, now)
             self._mover.write_all(now)
-            if self._events or self._to_bury or now >= give_up_at:
-                return self._reported(now)
-
-    def _reported(self, now: float) -> list[Event]:
-        self._bury_ended(now)
-        events, self._events = self._events, []
-        if events:
-            self._crowded = False
-        return events
+            self._bury_ended(now)
+            if self._events or now >= give_up_at:
+                events, self._events = self._events, []
+                return events
 
     def close(self) -> None:
         for link in self._links.values():
