@@ -115,7 +115,6 @@ class Courier:
         """A new boot of each device; devices that only have a backlog of earlier boots are started to send it."""
         backlog = self._outbox.boots_pending()
         names = list(dict.fromkeys([*device_ids, *backlog]))
-        self._outbox.make_room(len(names))
         with self._outbox.transaction():
             for device_id in names:
                 boot = self._outbox.start(device_id)
