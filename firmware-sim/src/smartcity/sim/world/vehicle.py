@@ -29,8 +29,8 @@ class Vehicle:
     speeds at its ends, so that the speed is the derivative of the track. Vehicles do not see each other: traffic acts
     on them through `Traffic`, and lights and incidents stop or slow them.
 
-    No two devices are in step: a vehicle departs `hundredth` hundredths of a second after the begin of a second, and
-    all its seconds, as its sensors count them, begin that late. What acts on it is looked up at the begin.
+    It departs `hundredth` hundredths of a second after the begin of a second, and all its seconds, as its sensors
+    count them, begin that late. What acts on it is looked up at the begin.
     """
 
     __slots__ = (
@@ -50,15 +50,15 @@ class Vehicle:
         weather: Weather,
         seed: int,
         depart_at: int,
+        hundredth: int,
         engine_read: bool = True,
     ) -> None:
         """Nothing that moves depends on the engine: without a reader (`engine_read`) it is not computed."""
         rng = random.Random(f"{seed}:vehicle:{name}")
         self._rng = rng
         self._traffic, self._weather = traffic, weather
-        self.name, self.index, self.road = name, index, road
+        self.name, self.index, self.road, self.hundredth = name, index, road, hundredth
         self.model: Model = MODELS[(index + random.Random(f"{seed}:fleet:{road.name}").randrange(5)) % len(MODELS)]
-        self.hundredth = random.Random(f"{seed}:hundredth:{name}").randrange(100)
         self.year = rng.randint(*self.model.years)
         self.engine = Engine(self.model, rng)
         self.noise_at = rng.uniform(0.0, 1000.0)
