@@ -47,8 +47,8 @@ _EVICT_ROWS = 1_000
 # The unique index that the primary key of `pending` makes serves both hot paths: a receipt deletes a range of one boot,
 # and the next to send are read in the order of sequence. Rows keep their rowid, because payloads of tens of kilobytes
 # inside an index B-tree would spoil it, and because the rowid of `log` is the order of arrival, by which it is evicted.
-# `log` has no index: in a fleet's, each reading would dirty a page of its own (its device's leaf), which doubled the
-# cost of a reading and wrote 75 MB/s at 10,000 readings/s. (Files of earlier programs have one, and work the same.)
+# `log` has no index: in a fleet's, each reading would dirty a page of its own, its device's leaf (figures in ADR 6).
+# Files of earlier programs have one, and work the same.
 _SCHEMA = """
 CREATE TABLE boots (device_id TEXT NOT NULL, boot TEXT NOT NULL, started_at_us INTEGER NOT NULL,
     PRIMARY KEY (device_id, boot));
