@@ -1,4 +1,4 @@
-"""`smartcity-lake`: run the streaming query, maintain its tables, or describe what it has stored."""
+"""`smartcity-lake`: run the streaming query, look after its tables, and see what they hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import maintain_command
+from . import deadletters_command, maintain_command
 from .describe import Description, describe
 from .errors import EXIT_OK, EXIT_TERMINAL, EXIT_TRANSIENT, LakeError, TerminalError
 from .settings import DEFAULT_BUCKET, Settings, read_storage
@@ -21,6 +21,7 @@ _EXAMPLE = """example:
   smartcity-lake run --kafka localhost:9092 --bucket smartcity-lake --jars var/jars/spark
   smartcity-lake describe --bucket smartcity-lake
   smartcity-lake maintain --every 1h
+  smartcity-lake deadletters list --reason checksum_invalid
 
 AWS's own variables say where AWS is: AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID …"""
 
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _describe(options)
         if options.command == "maintain":
             return maintain_command.run(options, given)
+        if options.command == "deadletters":
+            return deadletters_command.run(options)
         return _run(given) if options.command == "run" else _drive(options)
     except LakeError as error:
         print(f"smartcity-lake: {error}", file=sys.stderr)
@@ -97,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,maintain,describe}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,maintain,deadletters,describe}")
     run = commands.add_parser("run", help="run the streaming query under a supervisor until SIGTERM")
     drive = commands.add_parser("drive")  # The child of `run`, not meant to be called by hand.
     drive.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
@@ -108,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     maintain = commands.add_parser("maintain", help="compact the tables, expire snapshots, remove orphans; see docs")
     _add_spark_flags(maintain)
     maintain_command.add_flags(maintain)
-    for command in (run, drive, shown, maintain):
+    letters = commands.add_parser("deadletters", help="what was refused: list it, show it, send it back after a fix")
+    for command in (run, drive, shown, maintain, *deadletters_command.add_commands(letters)):
         bucket = os.environ.get("SMARTCITY_BUCKET", DEFAULT_BUCKET)
         command.add_argument("--bucket", default=bucket, help=f"the lake's bucket (default {bucket})")
     return parser
