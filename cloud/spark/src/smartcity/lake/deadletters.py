@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import reduce
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -139,12 +138,15 @@ class Wanted:
         if self.place is not None:
             topic, partition, offset = self.place.rsplit("/", 2)
             equal |= {"kafka_topic": topic, "kafka_partition": int(partition), "kafka_offset": int(offset)}
-        terms = [_equal(name, value) for name, value in equal.items()]
+        terms: list[ex.BooleanExpression] = [_equal(name, value) for name, value in equal.items()]
         if self.since is not None:
             terms.append(_not_before("received_at", self.since.isoformat()))
         if self.until is not None:
             terms.append(_before("received_at", self.until.isoformat()))
-        return reduce(ex.And, terms, ex.AlwaysTrue())
+        every: ex.BooleanExpression = ex.AlwaysTrue()
+        for term in terms:
+            every = ex.And(every, term)
+        return every
 
 
 def read_letters(storage: Storage, wanted: Wanted, *, with_payload: bool) -> Iterator[Letter]:
