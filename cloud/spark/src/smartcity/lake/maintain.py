@@ -52,6 +52,7 @@ class Upkeep:
     before: Description
     after: Description
     compacted_files: int = 0
+    expired_snapshots: int = 0
     orphans: int = 0
     given_up: tuple[str, ...] = ()
 
@@ -92,6 +93,7 @@ def maintain(
             before=before[table.name],
             after=after[table.name],
             compacted_files=done[table.name].get("files compacted", 0),
+            expired_snapshots=done[table.name].get("snapshots expired", 0),
             orphans=done[table.name].get("orphan files removed", 0),
             given_up=tuple(failed[table.name]),
         )
