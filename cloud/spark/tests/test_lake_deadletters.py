@@ -105,7 +105,11 @@ def test_a_letter_sent_twice_goes_once(back: Any) -> None:
 
 def test_a_message_that_was_refused_again_is_one_message(back: Any) -> None:
     way, first = Noting(), letter(2)
-    again = dataclasses.replace(first, kafka_offset=first.kafka_offset + 1, received_at=RECEIVED + timedelta(hours=1))
+    compact = json.dumps(json.loads(first.properties or ""), separators=(",", ":"))
+    again = dataclasses.replace(
+        first, kafka_offset=next(_offsets), received_at=RECEIVED + timedelta(1), properties=compact
+    )
+    assert again.properties != first.properties
     assert back(way, first, again) == {"sent": 1, "repeated": 1}
     assert back(way, again) == {"already": 1}
     assert back(way, first, again, again=True) == {"sent": 1, "repeated": 1}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +25,7 @@ from smartcity.lake.frames import s3_client
 from smartcity.lake.maintain import Upkeep, compact, expire, maintain, remove_orphans, rewrite_manifests
 from smartcity.lake.parse import parse
 from smartcity.lake.settings import Limits, Storage
-from smartcity.lake.tables import STREAM_TABLES
+from smartcity.lake.tables import STREAM_TABLES, TABLES
 
 pytestmark = pytest.mark.spark
 GPS_TABLE = next(table for table in STREAM_TABLES if table.name == "gps")
@@ -184,3 +188,20 @@ def test_a_step_that_fails_is_given_up_and_the_others_are_done(
     assert done.given_up == ("files compacted: another commit was quicker",)
     assert done.expired_snapshots > 0
     assert newest_batch(load(spark, GPS_TABLE), boot) == 0
+
+
+def test_the_command_maintains_every_table_and_reports_it(run: Any, storage: Storage, boot: str) -> None:
+    for batch_id in range(5):
+        run(boot, batch_id, range(10 * batch_id, 10 * batch_id + 10))
+    before = rows_without_spark(storage)
+    command = [str(Path(sys.executable).with_name("smartcity-lake")), "maintain", "--json", "--bucket", storage.bucket]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [table["table"] for table in report["tables"]] == [table.name for table in TABLES]
+    gps = next(table for table in report["tables"] if table["table"] == "gps")
+    assert gps["compacted_files"] >= 5
+    assert gps["after"]["files"] < gps["before"]["files"]
+    assert gps["after"]["rows"] == gps["before"]["rows"]
+    assert "gps: files compacted" in done.stderr
+    assert rows_without_spark(storage) == before

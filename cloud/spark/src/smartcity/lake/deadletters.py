@@ -15,9 +15,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pyiceberg import expressions as ex
-from pyiceberg.catalog.glue import GlueCatalog
-from pyiceberg.exceptions import NoSuchTableError
 
 from smartcity.contracts.envelope import EnvelopeError, parse_id
 from smartcity.contracts.streams import STREAMS
@@ -29,10 +26,6 @@ from .settings import Storage
 
 BY_BRIDGE = "bridge"
 ROWS_AT_ONCE = 256
-# pyiceberg's annotations of these three say less than their constructors take.
-_equal: Any = ex.EqualTo
-_not_before: Any = ex.GreaterThanOrEqual
-_before: Any = ex.LessThan
 _CUT = re.compile(r"\((the payload's \d+ bytes are cut to \d+|\d+ user properties are left out)\)")
 _STREAM_OF_KAFKA_TOPIC = {stream.kafka_topic: stream.name for stream in STREAMS}
 
@@ -87,7 +80,7 @@ class Letter:
 
         A message without an id is another one at each reception, so there the coordinates make the difference.
         """
-        what: tuple[object, ...] = (self.refused_by, self.payload_sha256, self.properties)
+        what: tuple[object, ...] = (self.refused_by, self.payload_sha256, json.loads(self.properties or "[]"))
         where = (self.mqtt_topic or self.kafka_topic,) if self.id else (self.place, self.received_at.isoformat())
         return hashlib.sha256(repr((*what, *where)).encode()).hexdigest()
 
@@ -131,23 +124,6 @@ class Wanted:
     place: str | None = None
     """`topic/partition/offset`."""
 
-    def expression(self) -> ex.BooleanExpression:
-        """What Iceberg can tell by itself: all but the stream."""
-        wanted = {"reason": self.reason, "refused_by": self.refused_by, "device_id": self.device}
-        equal: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
-        if self.place is not None:
-            topic, partition, offset = self.place.rsplit("/", 2)
-            equal |= {"kafka_topic": topic, "kafka_partition": int(partition), "kafka_offset": int(offset)}
-        terms: list[ex.BooleanExpression] = [_equal(name, value) for name, value in equal.items()]
-        if self.since is not None:
-            terms.append(_not_before("received_at", self.since.isoformat()))
-        if self.until is not None:
-            terms.append(_before("received_at", self.until.isoformat()))
-        every: ex.BooleanExpression = ex.AlwaysTrue()
-        for term in terms:
-            every = ex.And(every, term)
-        return every
-
 
 def read_letters(storage: Storage, wanted: Wanted, *, with_payload: bool) -> Iterator[Letter]:
     """The letters of the table's current snapshot, file by file, in no order; none where there is no table.
@@ -155,10 +131,14 @@ def read_letters(storage: Storage, wanted: Wanted, *, with_payload: bool) -> Ite
     Raises:
         TransientError: the table cannot be read.
     """
+    # Imported here: it takes a second, and every command of `smartcity-lake` passes by this module.
+    from pyiceberg.catalog.glue import GlueCatalog  # noqa: PLC0415
+    from pyiceberg.exceptions import NoSuchTableError  # noqa: PLC0415
+
     names = tuple(field.name for field in fields(Letter) if with_payload or field.name != "payload")
     try:
         table = GlueCatalog("lake", **_properties(storage)).load_table((DATABASE, DEAD_LETTERS_TABLE))
-        for batch in table.scan(row_filter=wanted.expression(), selected_fields=names).to_arrow_batch_reader():
+        for batch in table.scan(row_filter=_expression(wanted), selected_fields=names).to_arrow_batch_reader():
             for first in range(0, batch.num_rows, ROWS_AT_ONCE):
                 for row in batch.slice(first, ROWS_AT_ONCE).to_pylist():
                     letter = Letter(**row | {"received_at": row["received_at"].astimezone(UTC)})
@@ -168,6 +148,30 @@ def read_letters(storage: Storage, wanted: Wanted, *, with_payload: bool) -> Ite
         return
     except (ClientError, BotoCoreError, OSError) as error:
         raise TransientError(f"cannot read {DATABASE}.{DEAD_LETTERS_TABLE} of {storage.bucket}: {error}") from error
+
+
+def _expression(wanted: Wanted) -> Any:
+    """What Iceberg can tell by itself: all but the stream."""
+    from pyiceberg import expressions as ex  # noqa: PLC0415
+
+    # pyiceberg's annotations of these three say less than their constructors take.
+    equal_to: Any = ex.EqualTo
+    not_before: Any = ex.GreaterThanOrEqual
+    before: Any = ex.LessThan
+    given = {"reason": wanted.reason, "refused_by": wanted.refused_by, "device_id": wanted.device}
+    equal: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    if wanted.place is not None:
+        topic, partition, offset = wanted.place.rsplit("/", 2)
+        equal |= {"kafka_topic": topic, "kafka_partition": int(partition), "kafka_offset": int(offset)}
+    terms: list[ex.BooleanExpression] = [equal_to(name, value) for name, value in equal.items()]
+    if wanted.since is not None:
+        terms.append(not_before("received_at", wanted.since.isoformat()))
+    if wanted.until is not None:
+        terms.append(before("received_at", wanted.until.isoformat()))
+    every: ex.BooleanExpression = ex.AlwaysTrue()
+    for term in terms:
+        every = ex.And(every, term)
+    return every
 
 
 def _properties(storage: Storage) -> dict[str, Any]:
