@@ -143,6 +143,7 @@ def test_leftovers_go_when_they_are_old_and_nothing_else(place: Storage) -> None
     temporary = [
         "checkpoints/stream/offsets/.8.0d5b3c4e-1111-4222-8333-444455556666.tmp",
         "checkpoints/stream/.metadata.0d5b3c4e-1111-4222-8333-444455556667.tmp",
+        "checkpoints/stream/state/.1.delta.0d5b3c4e-1111-4222-8333-444455556668.TID12.tmp",
     ]
     elsewhere = "warehouse/.8.0d5b3c4e-1111-4222-8333-444455556666.tmp"
     for key in (*kept, *temporary, elsewhere):

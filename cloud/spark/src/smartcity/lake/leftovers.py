@@ -15,7 +15,7 @@ from datetime import datetime
 from .frames import s3_client
 from .settings import Storage
 
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp")
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.TID\d+)?\.tmp")
 
 
 def remove_temporary(storage: Storage, older_than: datetime) -> list[str]:
