@@ -65,7 +65,8 @@ def maintain(
     spark: SparkSession, storage: Storage, limits: Limits, *, tables: Sequence[Table] = TABLES
 ) -> list[Upkeep]:
     """All steps on every table that exists. A step that fails is tried again, then given up with a message, and the
-    next one begins: none needs another (expiry and the tag that it needs are one step).
+    next one begins: none needs another (expiry and the tag that it needs are one step). A table that was empty at the
+    start is left for the next time.
 
     Raises:
         TransientError: AWS does not answer.
@@ -77,7 +78,7 @@ def maintain(
     existing = [table for table in tables if before[table.name].exists]
     for table in existing:
         done[table.name], failed[table.name] = {}, []
-        for name, step in STEPS.items():
+        for name, step in STEPS.items() if before[table.name].snapshots else ():
             started = time.monotonic()
             try:
                 done[table.name][name] = count = attempt(partial(step, spark, table, limits))
