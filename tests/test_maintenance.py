@@ -59,7 +59,7 @@ def maintain(stack: Stack) -> list[dict[str, Any]]:
 
 
 class Killer(threading.Thread):
-    """Kills the driver of the lake in the midst of its commits, when it has committed a few times since the last kill."""
+    """Kills the driver of the lake as it commits, when it has committed a few times since the last kill."""
 
     def __init__(self, stack: Stack, lake: Lake) -> None:
         super().__init__(name="killer")
