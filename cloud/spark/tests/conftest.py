@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -208,22 +209,43 @@ def build(spark: Any, storage: Storage) -> Callable[..., list[Any]]:
 
 
 @pytest.fixture(scope="module")
-def mart_rows(storage: Storage) -> Callable[[Mart], dict[date, list[dict[str, Any]]]]:
-    """All rows of a mart by day, read without Spark; a day has one file, under its fixed name."""
+def expect_mart(storage: Storage) -> Callable[..., None]:
+    """Assert that a mart, read without Spark, holds these rows and no others, each on its day, in their columns.
+
+    Rows are given in any order and sorted by the mart's time and the named columns. Numbers are equal to nine digits,
+    since sums are made in another order.
+    """
+
+    def expect(mart: Mart, rows: list[dict[str, Any]], *sort: str) -> None:
+        days: dict[date, list[dict[str, Any]]] = defaultdict(list)
+        for row in sorted(rows, key=lambda row: tuple(row[name] for name in (mart.time_column, *sort))):
+            days[row[mart.time_column].date()].append(row)
+        found = _read_mart(storage, mart)
+        assert sorted(found) == sorted(days)
+        for day, wanted in days.items():
+            assert len(found[day]) == len(wanted), day
+            for got, row in zip(found[day], wanted, strict=True):
+                assert list(got) == [column.name for column in mart.columns]
+                for name, value in row.items():
+                    near = pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
+                    assert got[name] == near, (day, name, got, row)
+                assert got.keys() == row.keys()
+
+    return expect
+
+
+def _read_mart(storage: Storage, mart: Mart) -> dict[date, list[dict[str, Any]]]:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     from smartcity.lake.frames import s3_client  # noqa: PLC0415
 
-    def read(mart: Mart) -> dict[date, list[dict[str, Any]]]:
-        client, found = s3_client(storage), {}
-        for listed in client.list_objects_v2(Bucket=storage.bucket, Prefix=mart.prefix).get("Contents", []):
-            day = date.fromisoformat(listed["Key"].split("dt=")[1][:10])
-            assert listed["Key"] == mart.key(day)
-            body = client.get_object(Bucket=storage.bucket, Key=listed["Key"])["Body"].read()
-            found[day] = pq.read_table(io.BytesIO(body)).to_pylist()
-        return found
-
-    return read
+    client, found = s3_client(storage), {}
+    for listed in client.list_objects_v2(Bucket=storage.bucket, Prefix=mart.prefix).get("Contents", []):
+        day = date.fromisoformat(listed["Key"].split("dt=")[1][:10])
+        assert listed["Key"] == mart.key(day)
+        body = client.get_object(Bucket=storage.bucket, Key=listed["Key"])["Body"].read()
+        found[day] = pq.read_table(io.BytesIO(body)).to_pylist()
+    return found
 
 
 @pytest.fixture
