@@ -37,13 +37,19 @@ class Drives:
         self.drives: list[tuple[list[Row], list[Row]]] = []
         """GPS and OBD readings of each."""
 
-    def add(self, device: str, start: float, seconds: float, *, run_time: int = 0, obd: bool = True) -> None:
-        """A drive of about that long. `run_time` is what the engine's clock shows at its start."""
+    def add(
+        self, device: str, start: float, seconds: float, *, run_time: int = 0, obd: bool = True, silence: float = 0.0
+    ) -> float:
+        """A drive of about that long; when its last GPS reading is. `run_time` is what the engine's clock shows at its
+        start, `silence` how long nothing is heard after half of it.
+        """
         rng = self.rng
         line = route(rng.choice(("waterloo-toronto", "london-birmingham")))
         km, gps, engine = rng.uniform(0, 50), [], []
         moment, stands_until, fuel = start, start + rng.uniform(0, 30), rng.uniform(40, 90)
+        last = moment
         while moment <= start + seconds:
+            last = moment
             if moment > stands_until + 90 and rng.random() < 0.2:
                 stands_until = moment + rng.choice((4.0, 40.0))
             speed = rng.uniform(0, 2.9) if moment < stands_until else rng.uniform(3.1, 110)
@@ -62,8 +68,11 @@ class Drives:
                     "run_time": float(run_time + int(moment + 0.25 - start)), "fuel_type": "diesel", "make": "Volvo",
                     "model": "FH", "year": 2020, "trouble_codes": rng.choice(([], [], [], ["P0171"])),
                 })  # fmt: skip
-            moment += rng.uniform(1, 20)
+            moment += rng.uniform(1, 30)
+            if silence and moment > start + seconds / 2:
+                moment, silence = last + silence, 0.0
         self.drives.append((gps, engine))
+        return last
 
     def journeys(self) -> list[Row]:
         return [journey(gps, obd) for gps, obd in self.drives]
@@ -118,7 +127,7 @@ def drives(add_rows: Callable[..., None]) -> Drives:
     """
     made = Drives(seed=17)
     rng = made.rng
-    for number in range(1, 7):
+    for number in range(1, 6):
         moment, run_time = rng.uniform(0, 4000), 0
         while moment < 2.5 * 86_400:
             seconds = rng.uniform(400, 9000)
@@ -129,6 +138,8 @@ def drives(add_rows: Callable[..., None]) -> Drives:
             run_time = 0 if restarted else run_time + int(seconds + pause)
             run_time = run_time if run_time < 50_000 else 0
             moment += seconds + pause
+    last = made.add("car-6", 30_000.0, 900.0, obd=False, silence=299.999)
+    made.add("car-6", last + 300.001, 900.0, obd=False)
     made.add("car-7", -400.0, 900.0)  # From the day before into the first.
     made.add("car-8", 86_400.0, 2000.0)  # From midnight on.
     made.add("car-9", 84_000.0, 5000.0)  # From the first day into the second.

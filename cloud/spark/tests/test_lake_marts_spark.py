@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import statistics
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +16,7 @@ import pytest
 
 from smartcity.contracts.marts import CAMERA_ACTIVITY, CITY_HOURS, INCIDENT_RESPONSE, SPEED_BY_KM
 from smartcity.contracts.streams import CAMERA, EMERGENCY, GPS, VEHICLE, WEATHER
+from smartcity.lake.errors import EXIT_OK, EXIT_TERMINAL
 from smartcity.lake.frames import s3_client
 from smartcity.lake.settings import Storage
 
@@ -291,3 +295,20 @@ def test_city_hours(  # noqa: PLR0917
     assert max(row["active_incidents"] for row in expected) > 3
     assert any(row["gps_readings"] == 0 for row in expected)
     expect_mart(CITY_HOURS, expected)
+
+
+def test_the_command_starts_a_spark_of_its_own_and_shows_progress(frames: list[Row], storage: Storage) -> None:
+    command = [sys.executable, "-m", "smartcity.lake.main", "marts", "--only", "camera_activity", "--to", str(DAY)]
+    s3_client(storage).delete_object(Bucket=storage.bucket, Key=CAMERA_ACTIVITY.key(DAY))
+    ran = subprocess.run(
+        [*command, "--bucket", storage.bucket], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ran.returncode == EXIT_OK, ran.stderr
+    progress, total = ran.stdout.splitlines()
+    rows = len({(floor_to(row["timestamp"], 15), row["device_id"]) for row in frames if row["timestamp"].date() == DAY})
+    assert re.fullmatch(rf"camera_activity {DAY}: {rows} rows, \d+ bytes, [\d.]+ s \(day 1 of 1\)", progress)
+    assert total == f"days built: 1, rows: {rows}"
+    s3_client(storage).head_object(Bucket=storage.bucket, Key=CAMERA_ACTIVITY.key(DAY))
+    ran = subprocess.run([*command, "--bucket", "nowhere"], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout) == (EXIT_TERMINAL, "")
+    assert "no bucket nowhere" in ran.stderr

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([dataclasses.asdict(one) for one in built], default=date.isoformat))
     else:
-        print(f"{len(built)} days built, {sum(one.rows for one in built)} rows")
+        print(f"days built: {len(built)}, rows: {sum(one.rows for one in built)}")
     return EXIT_OK
 
 

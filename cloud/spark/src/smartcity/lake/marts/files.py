@@ -47,7 +47,9 @@ def as_contract(mart: Mart, rows: Any) -> Any:
     for column in mart.columns:
         found = rows.column(column.name)
         if found.type != wanted.field(column.name).type:
-            raise TerminalError(f"mart {mart.name}, column {column.name}: {found.type} was computed, not {column.kind}")
+            raise TerminalError(
+                f"mart {mart.name}, column {column.name}: {found.type} was computed, not {column.kind.value}"
+            )
         if found.null_count and not column.nullable:
             raise TerminalError(f"mart {mart.name}, column {column.name}: {found.null_count} rows have none")
     return rows.cast(wanted)

@@ -74,102 +74,71 @@ readings AS (
   WHERE started_at >= :day AND started_at < :next_day
 )"""
 
+# `lag` and `last_value` ignore nulls: an OBD reading has no position and no speed over ground.
 _MOVEMENT = f"""
-track AS (
-  SELECT device_id, drive, sum({distance_km_sql("latitude0", "longitude0", "latitude", "longitude")}) AS distance_km
+moves AS (
+  SELECT
+    *,
+    lag(fix) IGNORE NULLS OVER (PARTITION BY device_id, drive ORDER BY timestamp, kind, id) AS fix0,
+    lag(stands) IGNORE NULLS OVER (PARTITION BY device_id, drive ORDER BY timestamp, kind, id) AS stood
   FROM (
     SELECT
-      device_id, drive, latitude, longitude,
-      lag(latitude) OVER (PARTITION BY device_id, drive ORDER BY timestamp, id) AS latitude0,
-      lag(longitude) OVER (PARTITION BY device_id, drive ORDER BY timestamp, id) AS longitude0
+      *,
+      CASE WHEN latitude IS NOT NULL AND longitude IS NOT NULL THEN struct(latitude, longitude) END AS fix,
+      speed < {STOP_KM_H} AS stands
     FROM readings
-    WHERE latitude IS NOT NULL AND longitude IS NOT NULL
   )
-  GROUP BY device_id, drive
 ),
-turns AS (
-  SELECT * FROM (
-    SELECT
-      device_id, drive, timestamp, id, speed < {STOP_KM_H} AS stands,
-      lag(speed < {STOP_KM_H}) OVER (PARTITION BY device_id, drive ORDER BY timestamp, id) AS stood
-    FROM readings
-    WHERE speed IS NOT NULL
-  )
-  WHERE stood IS NULL OR stood <> stands
+halts AS (
+  SELECT
+    *,
+    last_value(CASE WHEN stands AND NOT stood THEN timestamp END) IGNORE NULLS OVER (
+      PARTITION BY device_id, drive ORDER BY timestamp, kind, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS halted_at
+  FROM moves
 ),
-stops AS (
-  SELECT device_id, drive, count(*) AS stops, sum(stands_s) AS stopped_s
-  FROM (
-    SELECT
-      device_id, drive, stands, stood,
-      (unix_micros(lead(timestamp) OVER (PARTITION BY device_id, drive ORDER BY timestamp, id))
-        - unix_micros(timestamp)) / 1e6D AS stands_s
-    FROM turns
-  )
-  WHERE stands AND stood IS NOT NULL AND stands_s >= {STOP_S}
-  GROUP BY device_id, drive
+steps AS (
+  SELECT
+    *,
+    {distance_km_sql("fix0.latitude", "fix0.longitude", "latitude", "longitude")} AS step_km,
+    CASE WHEN stood AND NOT stands THEN (unix_micros(timestamp) - unix_micros(halted_at)) / 1e6D END AS stood_s
+  FROM halts
 )"""
 
 _SQL = f"""
 WITH {_READINGS},
-{_MOVEMENT},
-drives AS (
-  SELECT
-    device_id,
-    drive,
-    min(timestamp) AS started_at,
-    max(timestamp) AS ended_at,
-    (unix_micros(max(timestamp)) - unix_micros(min(timestamp))) / 1e6D AS duration_s,
-    mode() WITHIN GROUP (ORDER BY route) AS route,
-    min_by(route_km, struct(timestamp, id)) FILTER (WHERE route_km IS NOT NULL) AS start_route_km,
-    max_by(route_km, struct(timestamp, id)) FILTER (WHERE route_km IS NOT NULL) AS end_route_km,
-    min_by(struct(latitude, longitude), struct(timestamp, id)) FILTER (WHERE latitude IS NOT NULL) AS origin,
-    max_by(struct(latitude, longitude), struct(timestamp, id)) FILTER (WHERE latitude IS NOT NULL) AS destination,
-    max(speed) AS max_speed_km_h,
-    min_by(fuel_level, struct(timestamp, id)) FILTER (WHERE fuel_level IS NOT NULL) AS start_fuel_level,
-    max_by(fuel_level, struct(timestamp, id)) FILTER (WHERE fuel_level IS NOT NULL) AS end_fuel_level,
-    max(fuel_type) AS fuel_type,
-    max(vehicle_type) AS vehicle_type,
-    max(make) AS make,
-    max(model) AS model,
-    max(year) AS year,
-    bool_or(trouble) AS had_trouble_codes,
-    count_if(kind = 1) AS gps_readings,
-    count_if(kind = 2) AS obd_readings
-  FROM readings
-  GROUP BY device_id, drive
-)
+{_MOVEMENT}
 SELECT
   device_id,
-  started_at,
-  ended_at,
-  duration_s,
-  route,
-  start_route_km,
-  end_route_km,
-  origin.latitude AS start_latitude,
-  origin.longitude AS start_longitude,
-  destination.latitude AS end_latitude,
-  destination.longitude AS end_longitude,
-  distance_km,
-  distance_km / nullif(duration_s, 0) * 3600 AS mean_speed_km_h,
-  max_speed_km_h,
-  coalesce(stops, 0) AS stops,
-  coalesce(stopped_s, 0) AS stopped_s,
-  start_fuel_level,
-  end_fuel_level,
-  start_fuel_level - end_fuel_level AS fuel_used,
-  fuel_type,
-  vehicle_type,
-  make,
-  model,
-  year,
-  had_trouble_codes,
-  gps_readings,
-  obd_readings
-FROM drives
-LEFT JOIN track USING (device_id, drive)
-LEFT JOIN stops USING (device_id, drive)
+  min(timestamp) AS started_at,
+  max(timestamp) AS ended_at,
+  (unix_micros(max(timestamp)) - unix_micros(min(timestamp))) / 1e6D AS duration_s,
+  mode() WITHIN GROUP (ORDER BY route) AS route,
+  min_by(route_km, struct(timestamp, id)) FILTER (WHERE route_km IS NOT NULL) AS start_route_km,
+  max_by(route_km, struct(timestamp, id)) FILTER (WHERE route_km IS NOT NULL) AS end_route_km,
+  min_by(fix.latitude, struct(timestamp, id)) FILTER (WHERE fix IS NOT NULL) AS start_latitude,
+  min_by(fix.longitude, struct(timestamp, id)) FILTER (WHERE fix IS NOT NULL) AS start_longitude,
+  max_by(fix.latitude, struct(timestamp, id)) FILTER (WHERE fix IS NOT NULL) AS end_latitude,
+  max_by(fix.longitude, struct(timestamp, id)) FILTER (WHERE fix IS NOT NULL) AS end_longitude,
+  sum(step_km) AS distance_km,
+  sum(step_km) / nullif((unix_micros(max(timestamp)) - unix_micros(min(timestamp))) / 3.6e9D, 0) AS mean_speed_km_h,
+  max(speed) AS max_speed_km_h,
+  count_if(stood_s >= {STOP_S}) AS stops,
+  coalesce(sum(stood_s) FILTER (WHERE stood_s >= {STOP_S}), 0) AS stopped_s,
+  min_by(fuel_level, struct(timestamp, id)) FILTER (WHERE fuel_level IS NOT NULL) AS start_fuel_level,
+  max_by(fuel_level, struct(timestamp, id)) FILTER (WHERE fuel_level IS NOT NULL) AS end_fuel_level,
+  min_by(fuel_level, struct(timestamp, id)) FILTER (WHERE fuel_level IS NOT NULL)
+    - max_by(fuel_level, struct(timestamp, id)) FILTER (WHERE fuel_level IS NOT NULL) AS fuel_used,
+  max(fuel_type) AS fuel_type,
+  max(vehicle_type) AS vehicle_type,
+  max(make) AS make,
+  max(model) AS model,
+  max(year) AS year,
+  bool_or(trouble) AS had_trouble_codes,
+  count_if(kind = 1) AS gps_readings,
+  count_if(kind = 2) AS obd_readings
+FROM steps
+GROUP BY device_id, drive
 ORDER BY started_at, device_id
 """
 

@@ -38,7 +38,7 @@ def days_of(spark: SparkSession, table: str) -> Days:
     if not spark.catalog.tableExists(name):
         raise TransientError(f"there is no table {name} yet: `smartcity-lake run` makes it")
     partitions = spark.table(f"{name}.partitions")
-    if DAY_FIELD not in partitions.select("partition.*").columns:
+    if "partition" not in partitions.columns or DAY_FIELD not in partitions.select("partition.*").columns:
         raise TerminalError(f"table {name} is not partitioned by days(timestamp), by which its marts find their days")
     counts = partitions.selectExpr(
         f"partition.{DAY_FIELD} AS day", "record_count AS records",
