@@ -55,6 +55,8 @@ reader sees the old day or the new one. A day that has no rows any more loses it
 
 - One run at a time. Two at once notice each other, one ends with code 1, and the day that both built is built again
   by the next run.
+- Readings of today build yesterday's journeys again too, since a drive may have gone on over midnight, and so read two
+  days for one. With a large fleet, build the journeys once a day (`--only journeys`) and the others more often.
 - A day's rows pass through the driver's memory (`--driver-memory`; Spark's `spark.driver.maxResultSize`, 1 GiB, ends
   a larger one with a failure). Rows are bounded by roads, cameras and hours, not by readings, but for the journeys:
   one per drive.
