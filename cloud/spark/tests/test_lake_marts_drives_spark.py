@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from smartcity.contracts.marts import JOURNEYS, WEATHER_SPEED
-from smartcity.contracts.routes import distance_km, route
+from smartcity.contracts.routes import ROUTE_NAMES, distance_km, route
 from smartcity.contracts.streams import GPS, VEHICLE, WEATHER
 
 pytestmark = pytest.mark.spark
@@ -44,7 +44,8 @@ class Drives:
         start, `silence` how long nothing is heard after half of it.
         """
         rng = self.rng
-        line = route(rng.choice(("waterloo-toronto", "london-birmingham")))
+        line = route(rng.choice(ROUTE_NAMES))
+        names = rng.choice(((line.name,), ROUTE_NAMES))
         km, gps, engine = rng.uniform(0, 50), [], []
         moment, stands_until, fuel = start, start + rng.uniform(0, 30), rng.uniform(40, 90)
         last = moment
@@ -59,7 +60,7 @@ class Drives:
             gps.append({
                 "device_id": device, "timestamp": at(moment), "vehicle_type": "van", "speed": speed if fixed else None,
                 "latitude": latitude if fixed else None, "longitude": longitude if fixed else None,
-                "route": line.name if fixed and routed else None, "route_km": km if fixed and routed else None,
+                "route": rng.choice(names) if fixed and routed else None, "route_km": km if fixed and routed else None,
             })  # fmt: skip
             if obd:
                 fuel -= rng.uniform(0, 0.2)
@@ -91,12 +92,12 @@ def journey(gps: list[Row], obd: list[Row]) -> Row:
     counts = Counter(row["route"] for row in on_route)
     return {
         "device_id": gps[0]["device_id"], "started_at": times[0], "ended_at": times[-1], "duration_s": duration,
-        "route": min(counts, key=lambda name: (-counts[name], name)),
-        "start_route_km": on_route[0]["route_km"], "end_route_km": on_route[-1]["route_km"],
-        "start_latitude": fixes[0]["latitude"], "start_longitude": fixes[0]["longitude"],
-        "end_latitude": fixes[-1]["latitude"], "end_longitude": fixes[-1]["longitude"],
+        "route": min(counts, key=lambda name: (-counts[name], name), default=None),
+        "start_route_km": end_of(on_route, 0, "route_km"), "end_route_km": end_of(on_route, -1, "route_km"),
+        "start_latitude": end_of(fixes, 0, "latitude"), "start_longitude": end_of(fixes, 0, "longitude"),
+        "end_latitude": end_of(fixes, -1, "latitude"), "end_longitude": end_of(fixes, -1, "longitude"),
         "distance_km": distance, "mean_speed_km_h": None if distance is None else distance / duration * 3600,
-        "max_speed_km_h": max(row["speed"] for row in fixes),
+        "max_speed_km_h": max((row["speed"] for row in fixes), default=None),
         "stops": len(stands), "stopped_s": math.fsum(stands),
         "start_fuel_level": levels[0] if levels else None, "end_fuel_level": levels[-1] if levels else None,
         "fuel_used": levels[0] - levels[-1] if levels else None,
@@ -105,6 +106,11 @@ def journey(gps: list[Row], obd: list[Row]) -> Row:
         "had_trouble_codes": any(row["trouble_codes"] for row in obd) if obd else None,
         "gps_readings": len(gps), "obd_readings": len(obd),
     }  # fmt: skip
+
+
+def end_of(rows: list[Row], index: int, name: str) -> Any:
+    """A value of the first (0) or last (-1) row, if there is one."""
+    return rows[index][name] if rows else None
 
 
 def stops(speeds: list[tuple[datetime, float]]) -> list[float]:
@@ -140,6 +146,8 @@ def drives(add_rows: Callable[..., None]) -> Drives:
             moment += seconds + pause
     last = made.add("car-6", 30_000.0, 900.0, obd=False, silence=299.999)
     made.add("car-6", last + 300.001, 900.0, obd=False)
+    for number in range(30):  # So short that two routes may have as many readings.
+        made.add("car-0", 2000.0 * number, 60.0, obd=False)
     made.add("car-7", -400.0, 900.0)  # From the day before into the first.
     made.add("car-8", 86_400.0, 2000.0)  # From midnight on.
     made.add("car-9", 84_000.0, 5000.0)  # From the first day into the second.
@@ -169,7 +177,7 @@ def reports(add_rows: Callable[..., None]) -> list[Row]:
     rng = random.Random(23)
     made = []
     for number in range(8):
-        line = route(rng.choice(("waterloo-toronto", "london-birmingham")))
+        line = route(rng.choice(ROUTE_NAMES))
         latitude, longitude = line.point_at(rng.uniform(0, 60))
         moment = -3000.0
         while moment < 2.6 * 86_400:
