@@ -180,12 +180,13 @@ def incidents(add_rows: Callable[..., None]) -> list[dict[str, Row]]:
     for number in range(60):
         began = at(rng.uniform(0, 86_400), days=rng.randint(0, 4))
         waits = (0.0, rng.uniform(60, 4000), rng.choice((3000.0, 90_000.0, 2.5 * 86_400)))
-        kind, steps = rng.choice(("accident", "fire")), {}
+        steps = {}
         for step, wait in zip(STEPS, waits, strict=True):
             began += timedelta(seconds=wait)
             steps[step] = {
                 "incident_id": f"incident-{number:02d}", "device_id": f"responder-{rng.randint(1, 3)}",
-                "timestamp": began, "status": step, "type": kind, "severity": rng.randint(1, 5),
+                "timestamp": began, "status": step,
+                "type": rng.choice(("accident", "fire")), "severity": rng.randint(1, 5),
                 "latitude": rng.uniform(43, 44), "longitude": rng.uniform(-80, -79), "description": f"{step} {number}",
                 "location": rng.choice((None, "Milton")), "route": rng.choice((None, "waterloo-toronto")),
             }  # fmt: skip
