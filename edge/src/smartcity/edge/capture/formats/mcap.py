@@ -233,6 +233,7 @@ class _Reader:
         self._file.seek(max(0, self._size - len(MAGIC)))
         if self._size < 2 * len(MAGIC) or self._file.read() != MAGIC:
             return False
+        self._file.seek(0)
         try:
             summary = make_reader(self._file).get_summary()
         except (McapError, ValueError, struct.error) as error:
