@@ -107,7 +107,7 @@ def sent_ns(properties: bytes) -> int | None:
     if at < 0:
         return None
     at += len(_SENT_TIME) + 2
-    return _time_ns(properties[at : at + (properties[at - 2] << 8 | properties[at - 1])] if at > 1 else b"")
+    return _time_ns(properties[at : at + int.from_bytes(properties[at - 2 : at])])
 
 
 @lru_cache(maxsize=1024)  # A fleet stamps many readings with one time.
