@@ -58,7 +58,7 @@ def check_filter(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remap:
-    """`old=new`: whole levels at the beginning of a topic, or two names of devices."""
+    """`old=new`: two names of devices; with a slash, whole levels at the beginning of a topic (`archive/=devices/`)."""
 
     old: str
     new: str

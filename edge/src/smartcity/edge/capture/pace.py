@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-_FINE_BITS = 5
+_FINE_BITS = 6
 """Sub-buckets per power of two, in bits: a percentile is exact to 3 percent."""
 
 

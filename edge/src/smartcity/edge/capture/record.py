@@ -76,7 +76,7 @@ class Files:
     def rotate(self) -> None:
         """Finish this file, begin the next."""
         self.writer.close()
-        self._closed_bytes += self.writer.path.stat().st_size
+        self._closed_bytes += self.writer.bytes_written
         self.count += 1
         path = self._options.path
         following = path.with_name(f"{path.stem}-{self.count}{path.suffix}")
@@ -181,9 +181,7 @@ class Recorder:
 
     def _look(self) -> None:
         self.recorded.files = self._files.count
-        self.recorded.file_bytes = (
-            self._files.writer.path.stat().st_size if self._files.count == 1 else self._files.bytes_written
-        )
+        self.recorded.file_bytes = self._files.bytes_written
 
     def _connect(self) -> Connection:
         return Connection(self._broker)

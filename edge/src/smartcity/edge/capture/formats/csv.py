@@ -36,7 +36,7 @@ class CsvWriter:
     """Writes the dialect with a header. `properties_lost` counts messages whose MQTT 5 properties had no place."""
 
     def __init__(self, file: TextIO) -> None:
-        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer = csv.writer(file, lineterminator="\r\n")  # So that both are quoted in a field.
         self._writer.writerow(HEADER)
         self.properties_lost = 0
 

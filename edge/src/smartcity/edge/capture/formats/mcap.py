@@ -61,15 +61,17 @@ class McapWriter:
             raise CaptureError(f"cannot write {path}: {error.strerror}") from error
         self.path = path
         self.messages = 0
+        self._final_bytes = 0
         self._channels: dict[str, int] = {}
         self._writer: Any = McapLibraryWriter(self._file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
         self._writer.start(profile=PROFILE, library="smartcity-edge")
+        self._file.flush()  # Whatever happens from now on, it is an MCAP file.
         self._schema = self._writer.register_schema(protobuf.SCHEMA_NAME, protobuf.ENCODING, protobuf.definition())
 
     @property
     def bytes_written(self) -> int:
         """What is in the file; up to a chunk more is still in memory."""
-        return self._file.tell()
+        return self._final_bytes or self._file.tell()
 
     @property
     def full(self) -> bool:
@@ -98,6 +100,7 @@ class McapWriter:
     def close(self) -> None:
         """Write index and footer."""
         self._writer.finish()
+        self._final_bytes = self._file.tell()
         self._file.close()
 
 
@@ -146,7 +149,8 @@ class _Reader:
         self._topics: dict[int, tuple[str, bool]] = {}
         """Topic of each channel, and whether its messages are ours."""
         self._ours: set[int] = set()
-        self._indexed = self._read_summary()
+        self._ended = self._ends_in_order()
+        self._indexed = self._ended and self._read_summary()
 
     def messages(self) -> Iterator[Message]:
         at = len(MAGIC)
@@ -162,6 +166,8 @@ class _Reader:
                 self._cut(at, left + 9)
                 return
             if opcode == Opcode.DATA_END:
+                if not self._ended:
+                    self._findings.damage(f"byte {at}", "the file is cut in its index; every message is there")
                 return
             if length > RECORD_BYTES_MAX:
                 self._findings.damage(f"byte {at}", f"a record of {length} bytes, more than {RECORD_BYTES_MAX}")
@@ -228,11 +234,12 @@ class _Reader:
             lost, back = (_clock(record.metadata.get(name, "0")) for name in ("lost_ns", "back_ns"))
             self._findings.notes.append(f"the recorder had no connection from {lost} to {back}")
 
+    def _ends_in_order(self) -> bool:
+        self._file.seek(max(len(MAGIC), self._size - len(MAGIC)))
+        return self._file.read() == MAGIC
+
     def _read_summary(self) -> bool:
         """Topics from the end of a file that was finished: so a damaged chunk takes no others with it."""
-        self._file.seek(max(0, self._size - len(MAGIC)))
-        if self._size < 2 * len(MAGIC) or self._file.read() != MAGIC:
-            return False
         self._file.seek(0)
         try:
             summary = make_reader(self._file).get_summary()
