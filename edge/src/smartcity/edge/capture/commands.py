@@ -12,27 +12,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from smartcity.contracts.streams import GPS
-from smartcity.contracts.topics import DEVICES_FILTER, parse_device_topic, reading_topic
+from smartcity.contracts.topics import DEVICES_FILTER
 
 from ..address import address
-from . import detect, info
+from . import detect, flag_values, info
 from .choose import Choice, Remap, check_filter
 from .connection import Broker
 from .convert import FORMATS, convert, format_for
 from .detect import ReadOptions
-from .errors import CaptureError
 from .formats import nmea, pcap
 from .message import Findings, Message
+from .progress import Line
 from .record import ROTATE_BYTES_DEFAULT, Recorded, Recorder, RecordOptions
 from .replay import Replayer, ReplayOptions, Report
-from .span import Moment, Span
+from .span import Span
 from .terminal import keys
 
 BROKER_DEFAULT = ("127.0.0.1", 1883)
-_LINE_S = 10.0
-"""How often progress is said where standard error is no terminal."""
-_UNITS = {"": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 _RAW = argparse.RawDescriptionHelpFormatter
 
 
@@ -53,13 +49,15 @@ def _add_record(commands: Any) -> None:
     )
     record.add_argument("file", type=Path, help="the file to write, e.g. city.mcap")
     record.add_argument("--topic", action="append", metavar="FILTER", help=f"repeatable; default {DEVICES_FILTER}")
-    record.add_argument("--rotate-size", type=_size, default=ROTATE_BYTES_DEFAULT, metavar="SIZE",
+    record.add_argument("--rotate-size", type=flag_values.size, default=ROTATE_BYTES_DEFAULT, metavar="SIZE",
                         help="begin city-2.mcap at this size, e.g. 500MB (default 1GB; 0: never)")  # fmt: skip
     record.add_argument(
-        "--rotate-every", type=_seconds, default=0.0, metavar="TIME", help="or after this time, e.g. 1h"
+        "--rotate-every", type=flag_values.seconds, default=0.0, metavar="TIME", help="or after this time, e.g. 1h"
     )
-    record.add_argument("--duration", type=_seconds, default=0.0, metavar="TIME", help="end after it, e.g. 60s")
-    record.add_argument("--count", type=_number, default=0, metavar="N", help="end after so many messages")
+    record.add_argument(
+        "--duration", type=flag_values.seconds, default=0.0, metavar="TIME", help="end after it, e.g. 60s"
+    )
+    record.add_argument("--count", type=flag_values.number, default=0, metavar="N", help="end after so many messages")
     record.add_argument("--force", action="store_true", help="replace the file if it exists")
     _add_common(record, broker=True)
     record.set_defaults(run=_record)
@@ -75,10 +73,12 @@ def _add_replay(commands: Any) -> None:
         formatter_class=_RAW,
     )
     replay.add_argument("file", type=Path, help=f"a capture: {detect.KNOWN}")
-    replay.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="0.5, 10 …, or max (default 1)")
-    replay.add_argument("--from", dest="begin", type=_moment, metavar="TIME",
+    replay.add_argument(
+        "--speed", type=flag_values.speed, default=1.0, metavar="X", help="0.5, 10 …, or max (default 1)"
+    )
+    replay.add_argument("--from", dest="begin", type=flag_values.moment, metavar="TIME",
                         help="from here on: 90s, 1h30m after the first message, or an RFC 3339 time")  # fmt: skip
-    replay.add_argument("--to", dest="end", type=_moment, metavar="TIME", help="up to here")
+    replay.add_argument("--to", dest="end", type=flag_values.moment, metavar="TIME", help="up to here")
     replay.add_argument("--loop", action="store_true", help="again and again; every pass has new ids")
     replay.add_argument("--topic", action="append", default=[], metavar="FILTER", help="only these; repeatable")
     replay.add_argument("--remap", action="append", default=[], metavar="OLD=NEW",
@@ -132,7 +132,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
                         help="whether a CSV without header holds base64 (default: by its first rows)")  # fmt: skip
     parser.add_argument("--way", choices=(pcap.TO_BROKER, pcap.FROM_BROKER, "both"), default=pcap.TO_BROKER,
                         help="which PUBLISH packets of a network capture")  # fmt: skip
-    parser.add_argument("--device", type=_device, default=nmea.DEVICE_DEFAULT, metavar="NAME",
+    parser.add_argument("--device", type=flag_values.device, default=nmea.DEVICE_DEFAULT, metavar="NAME",
                         help="whose topic an NMEA log's bursts get")  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def _record(flags: argparse.Namespace) -> int:
         duration_s=flags.duration,
         overwrite=flags.force,
     )
-    line = _Line(quiet=flags.quiet)
+    line = Line(quiet=flags.quiet)
     before = Recorded()
     looked_at = time.monotonic()
 
@@ -182,7 +182,7 @@ def _replay(flags: argparse.Namespace) -> int:
     reading = _reading(flags, from_ns=span.from_ns)
     detect.format_of(flags.file)  # Before a broker is asked for anything.
     findings = Findings(strict=flags.strict)
-    line = _Line(quiet=flags.quiet)
+    line = Line(quiet=flags.quiet)
 
     def progress(report: Report, paused: bool) -> None:
         rate = report.messages / report.seconds if report.seconds else 0
@@ -277,79 +277,3 @@ def _stopping() -> Callable[[], bool]:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     return lambda: stopped
-
-
-class _Line:
-    """Progress on standard error: one line that is written over on a terminal, else one every ten seconds."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._terminal = sys.stderr.isatty()
-        self._said_at = time.monotonic()
-        self._open = False
-
-    def show(self, text: str, *, always: bool = False) -> None:
-        if self._quiet:
-            return
-        if self._terminal:
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-            self._open = True
-        elif always or time.monotonic() - self._said_at >= _LINE_S:
-            self._said_at = time.monotonic()
-            print(text, file=sys.stderr, flush=True)
-
-    def say(self, text: str) -> None:
-        """An event, quiet or not."""
-        self.end()
-        print(text, file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self._open:
-            print(file=sys.stderr)
-            self._open = False
-
-
-def _speed(text: str) -> float | None:
-    if text == "max":
-        return None
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0.001 <= speed <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no speed: 0.5, 1, 10 …, or max")
-    return speed
-
-
-def _moment(text: str) -> Moment:
-    try:
-        return Moment.parse(text)
-    except CaptureError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _seconds(text: str) -> float:
-    moment = _moment(text)
-    if not moment.relative:
-        raise argparse.ArgumentTypeError(f"{text!r} is a time of day, not a duration such as 90s or 1h")
-    return moment.ns / 1e9
-
-
-def _size(text: str) -> int:
-    for unit in sorted(_UNITS, key=len, reverse=True):
-        number = text.upper().removesuffix(unit)
-        if text.upper().endswith(unit) and number.replace(".", "", 1).isdigit():
-            return int(float(number) * _UNITS[unit])
-    raise argparse.ArgumentTypeError(f"{text!r} is no size, such as 500MB or 2GB")
-
-
-def _number(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return int(text)
-
-
-def _device(text: str) -> str:
-    if parse_device_topic(reading_topic(text, GPS)) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no device's name: a-z, 0-9 and -, at most 32")
-    return text

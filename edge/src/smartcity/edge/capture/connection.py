@@ -112,12 +112,18 @@ class Connection:
             if code >= 0x80:
                 raise BrokerError(f"{self._broker} refuses the subscription to {name!r} (reason code 0x{code:02X})")
 
-    def wait(self, timeout_s: float, *, terminal: int | None = None) -> bool:
-        """Wait until something can be read or written, or the time is over. True if the terminal has a key."""
-        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+    def wait(self, timeout_s: float, *, terminal: int | None = None, reading: bool = True) -> bool:
+        """Wait until something can be read or written, or the time is over. True if the terminal has a key.
+
+        Args:
+            reading: False: what the broker says may wait until the time is over.
+        """
+        if reading and isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             timeout_s = 0.0
-        reading: list[Any] = [self._socket] if terminal is None else [self._socket, terminal]
-        ready, _, _ = select.select(reading, [self._socket] if self._unsent else [], [], max(0.0, timeout_s))
+        watched: list[Any] = [self._socket] if reading else []
+        if terminal is not None:
+            watched.append(terminal)
+        ready, _, _ = select.select(watched, [self._socket] if self._unsent else [], [], max(0.0, timeout_s))
         return terminal in ready
 
     def read(self, handle: Handler) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .errors import CaptureError
 from .formats import csv as csv_format
-from .formats import jsonl, mcap, nmea, pcap
+from .formats import frames, jsonl, mcap, nmea, pcap
 from .message import Findings, Message
 
 HEAD_BYTES = 64 * 1024
@@ -46,7 +46,7 @@ def format_of(path: Path) -> str:
         return "mcap"
     if mcap.MAGIC.startswith(head):
         raise CaptureError(f"{path} is cut at byte {len(head)}, within the first bytes of an MCAP file")
-    if head[:4] in (*pcap.PCAP_MAGICS, pcap.PCAPNG_MAGIC):
+    if head[:4] in (*frames.PCAP_MAGICS, frames.PCAPNG_MAGIC):
         return "pcap"
     if any(_is_sentence(match) for match in nmea.SENTENCE.finditer(head)) and not _has_rows(head):
         return "nmea"

@@ -29,6 +29,8 @@ from .window import Window
 
 AHEAD_NS = 2_000_000
 """Once awake, what is due within this time goes too: fewer system calls, at the price of so much earliness."""
+UNHEARD_S = 0.02
+"""How long at most the broker may wait to be heard."""
 BATCH_BYTES_MAX = 64 * 1024
 CONFIRM_TIMEOUT_S = 30.0
 RECONNECT_TIMEOUT_S = 60.0
@@ -192,25 +194,27 @@ class Replayer:
     def _wait(self, pace: Pace, time_ns: int) -> int:
         """Send what is in hand, then wait until the message is due and has room. Its due time, which a pause moves."""
         self._flush()
+        heard = False
         while not self._ending():
             now, due = time.monotonic_ns(), pace.due_ns(time_ns)
             blocked = self._window.full or not self._connection.room
             if now >= due and not blocked and not pace.paused:
                 self._horizon = now + AHEAD_NS
-                if now - self._looked_at < TURN_S * 1e9:
-                    self._turn(0.0, pace)  # What the broker has said in the meantime.
-                else:
-                    self._look(now)
+                if not heard:
+                    self._turn(0.0, pace)
+                self._look(now)
                 return due
             left_s = TURN_S if blocked or pace.paused else (due - now) / 1e9
-            self._turn(min(left_s, TURN_S), pace)
+            # Acknowledgements are heard at the end of a short wait: each would wake us for nothing.
+            self._turn(min(left_s, TURN_S), pace, reading=blocked or left_s > UNHEARD_S)
             self._look(time.monotonic_ns())
+            heard = True
         return pace.due_ns(time_ns)
 
-    def _turn(self, timeout_s: float, pace: Pace | None = None) -> None:
+    def _turn(self, timeout_s: float, pace: Pace | None = None, *, reading: bool = True) -> None:
         """Once round the network and the terminal."""
         try:
-            if timeout_s > 0 and self._connection.wait(timeout_s, terminal=self._terminal):
+            if timeout_s > 0 and self._connection.wait(timeout_s, terminal=self._terminal, reading=reading):
                 self._keys(pace)
             self._connection.read(self._window.hear)
             if self._window.answers:

@@ -6,16 +6,15 @@ one that begins in mid-stream, or lost bytes, is taken up again where a TCP segm
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Literal
 
 from .. import packets
-from ..errors import CaptureError
 from ..message import Findings, Message
 from ..packets import MalformedPacketError
+from .frames import Key, Segment, note_cut, segments
 from .tcp import Direction, Piece
 
 Way = Literal["to-broker", "from-broker", "both"]
@@ -25,13 +24,10 @@ BROKER_PORTS = (1883, 8883)
 CONNECTIONS_MAX = 20_000
 PACKET_BYTES_MAX = 16 * 1024 * 1024
 """A longer MQTT packet is taken for a sign that we are not where a packet begins."""
-PCAP_MAGICS = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
-PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
 _FLAGS = {packets.PUBREL: 2, packets.SUBSCRIBE: 2, 0xA0: 2}
 """Lower half of the first byte where it is not 0 (2.1.3); PUBLISH has its own."""
 _TLS_RECORDS = (b"\x14", b"\x15", b"\x16", b"\x17")
-Key = tuple[str, int, str, int]
 
 
 def read(path: Path, findings: Findings, *, way: Way = TO_BROKER) -> Iterator[Message]:
@@ -43,9 +39,9 @@ def read(path: Path, findings: Findings, *, way: Way = TO_BROKER) -> Iterator[Me
     Raises:
         CaptureError: scapy is not installed, or the file's header is broken.
     """
-    _note_cut(path, findings)
+    note_cut(path, findings)
     flows: dict[Key, _Flow] = {}
-    for key, time_ns, segment in _segments(path, findings):
+    for key, time_ns, segment in segments(path, findings):
         flow = flows.get(key)
         if flow is None or (segment.begins and flow.direction.next_sequence is not None and flow.ended):
             if len(flows) >= CONNECTIONS_MAX:
@@ -58,17 +54,6 @@ def read(path: Path, findings: Findings, *, way: Way = TO_BROKER) -> Iterator[Me
         findings.skipped["bytes of TCP retransmissions"] += direction.repeated_bytes
     for name in [name for name, count in findings.skipped.items() if not count]:
         del findings.skipped[name]
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    sequence: int
-    data: bytes
-    wire_length: int
-    begins: bool
-    ends: bool
-    number: int
-    """Of the frame in the file, from 1."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,7 +74,7 @@ class _Flow:
     _aliases: dict[bytes, str] = field(default_factory=dict)
     _time_ns: int = 0
 
-    def take(self, segment: _Segment, time_ns: int) -> Iterator[Message]:
+    def take(self, segment: Segment, time_ns: int) -> Iterator[Message]:
         self._time_ns = time_ns
         self.ended = self.ended or segment.ends
         if segment.begins:
@@ -284,83 +269,3 @@ def _topic_at(data: bytes, at: int) -> bool:
     except UnicodeDecodeError:
         return False
     return text.isprintable() and "+" not in text and "#" not in text
-
-
-def _segments(path: Path, findings: Findings) -> Iterator[tuple[Key, int, _Segment]]:
-    try:
-        from scapy.error import Scapy_Exception  # noqa: PLC0415 - an extra: half a second to import, for this format alone
-        from scapy.layers import inet, inet6, l2  # noqa: F401, PLC0415
-        from scapy.packet import NoPayload, Padding  # noqa: PLC0415
-        from scapy.utils import PcapReader  # noqa: PLC0415
-    except ImportError as error:
-        raise CaptureError("network captures need scapy; install it: pip install 'smartcity-edge[pcap]'") from error
-    try:
-        reader = PcapReader(str(path))
-    except (Scapy_Exception, EOFError) as error:
-        raise CaptureError(f"{path} cannot be read as a network capture: {error}") from error
-    with reader:
-        number = 0
-        while True:
-            number += 1
-            try:
-                frame: Any = reader.read_packet()
-            except EOFError:
-                return
-            except Exception as error:  # Damaged bytes raise whatever a layer's dissection raises.
-                findings.damage(f"frame {number}", f"it cannot be read, and those after it: {error}")
-                return
-            if inet.TCP not in frame:
-                findings.skipped["frames that are no TCP"] += 1
-                continue
-            tcp = frame[inet.TCP]
-            ip = tcp.underlayer
-            payload = tcp.payload
-            data = b"" if isinstance(payload, NoPayload | Padding) else bytes(payload.original)
-            header = 4 * (tcp.dataofs or 5)
-            if isinstance(ip, inet.IP):
-                length = (ip.len or 0) - 4 * (ip.ihl or 5) - header
-            else:
-                length = len(ip.payload.original) - header if not isinstance(ip, inet6.IPv6) else ip.plen - header
-            key = (str(ip.src), int(tcp.sport), str(ip.dst), int(tcp.dport))
-            flags = int(tcp.flags)
-            segment = _Segment(
-                int(tcp.seq), data, max(length, len(data)), bool(flags & 0x02), bool(flags & 0x05), number
-            )
-            yield key, int(frame.time * 1_000_000_000), segment
-
-
-def _note_cut(path: Path, findings: Findings) -> None:
-    """Whether the file ends within a record. Only record headers are read, so it costs little."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        magic = file.read(4)
-        at = _end_of_pcapng(file, size) if magic == PCAPNG_MAGIC else _end_of_pcap(file, size, magic)
-    if at < size:
-        findings.damage(f"byte {at}", f"the file is cut: the last {size - at} bytes are no whole record")
-
-
-def _end_of_pcap(file: BinaryIO, size: int, magic: bytes) -> int:
-    order: Literal["little", "big"] = "little" if magic[0] in (0xD4, 0x4D) else "big"
-    at = min(24, size)
-    while at + 16 <= size:
-        file.seek(at + 8)
-        end = at + 16 + int.from_bytes(file.read(4), order)
-        if end > size:
-            break
-        at = end
-    return at
-
-
-def _end_of_pcapng(file: BinaryIO, size: int) -> int:
-    at = 0
-    order: Literal["little", "big"] = "little"
-    while at + 12 <= size:
-        file.seek(at, os.SEEK_SET)
-        head = file.read(12)
-        if head[:4] == PCAPNG_MAGIC:
-            order = "little" if head[8:] == b"\x4d\x3c\x2b\x1a" else "big"
-        length = int.from_bytes(head[4:8], order)
-        if length < 12 or at + length > size:
-            break
-        at += length
-    return at
