@@ -310,3 +310,15 @@ def test_base64_is_only_taken_for_it_where_nothing_else_is_likely() -> None:
     assert csv.all_base64(["AAAA", "QUJDREVGR0hJSktMTU5P"])
     assert not csv.all_base64(["1234", "5678"])
     assert not csv.all_base64(["QUJDREVGR0hJSktMTU5P", "text, not base64"])
+
+
+def test_a_file_is_full_before_its_index_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcap, "INDEX_ENTRIES_MAX", 10)
+    writer = mcap.McapWriter(tmp_path / "x")
+    for _ in range(4):
+        assert not writer.full
+        for message in some(9):  # Three topics.
+            writer.write(message)
+        writer.flush()
+    assert writer.full
+    writer.close()

@@ -70,7 +70,7 @@ class Files:
         options = self._options
         large = options.rotate_bytes and self.writer.bytes_written >= options.rotate_bytes
         old = options.rotate_s and now - self._began >= options.rotate_s
-        if self.writer.messages and (large or old):
+        if self.writer.messages and (large or old or self.writer.full):
             self.rotate()
 
     def rotate(self) -> None:

@@ -36,6 +36,8 @@ RECORD_BYTES_MAX = 256 * 1024 * 1024
 """A foreign writer's chunk larger than this is damage: reading it would need as much memory."""
 CHANNELS_MAX = 65_535
 """A channel's number has 16 bits."""
+INDEX_ENTRIES_MAX = 1_000_000
+"""A file's index waits in memory for its end, an entry for each topic of each chunk: about 100 bytes each."""
 GAP_NAME = "smartcity.gap"
 """Metadata record: from when to when the recorder had no connection."""
 
@@ -62,6 +64,9 @@ class McapWriter:
         self.path = path
         self.messages = 0
         self._final_bytes = 0
+        self._index_entries = 0
+        self._flushed = (0, 0)
+        """Messages and bytes by the last flush."""
         self._channels: dict[str, int] = {}
         self._writer: Any = McapLibraryWriter(self._file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
         self._writer.start(profile=PROFILE, library="smartcity-edge")
@@ -75,8 +80,8 @@ class McapWriter:
 
     @property
     def full(self) -> bool:
-        """Whether no further topic has room."""
-        return len(self._channels) >= CHANNELS_MAX
+        """Whether no further topic has room, or the index takes no more memory."""
+        return len(self._channels) >= CHANNELS_MAX or self._index_entries >= INDEX_ENTRIES_MAX
 
     def write(self, message: Message) -> None:
         topic = message.topic
@@ -95,7 +100,12 @@ class McapWriter:
 
     def flush(self) -> None:
         """Hand everything to the operating system: a kill of this process costs nothing of it."""
+        before = self._flushed
         self._writer.flush()
+        written = self.messages - before[0]
+        self._flushed = (self.messages, self._file.tell())
+        chunks = 1 + (self._flushed[1] - before[1]) // CHUNK_BYTES
+        self._index_entries += min(written, len(self._channels) * chunks)  # Rather too many than too few.
 
     def close(self) -> None:
         """Write index and footer."""
