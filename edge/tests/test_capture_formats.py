@@ -322,3 +322,11 @@ def test_a_file_is_full_before_its_index_fills_the_memory(tmp_path: Path, monkey
         writer.flush()
     assert writer.full
     writer.close()
+
+
+def test_the_recorded_drive_holds_every_kind_of_payload() -> None:
+    made = read(Path(__file__).parents[1] / "fixtures" / "drive.mcap")
+    leaves = {message.topic.rpartition("/")[2] for message in made}
+    assert leaves == {"gps", "obd", "frame", "weather", "status"}
+    assert all(message.payload[:2] == b"\xff\xd8" for message in made if message.topic.endswith("/frame"))
+    assert len([message for message in made if not message.topic.endswith("/status")]) == 157
