@@ -38,7 +38,7 @@ def segments(path: Path, findings: Findings) -> Iterator[tuple[Key, int, Segment
         CaptureError: scapy is not installed, or the file's header is broken.
     """
     try:
-        from scapy.error import Scapy_Exception  # noqa: PLC0415 - an extra: half a second to import, for this format alone
+        from scapy.error import Scapy_Exception  # noqa: PLC0415 - an extra: a third of a second to import, for this format alone
         from scapy.layers import inet, inet6, l2  # noqa: F401, PLC0415
         from scapy.packet import NoPayload, Padding  # noqa: PLC0415
         from scapy.utils import PcapReader  # noqa: PLC0415
