@@ -116,6 +116,20 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 30) 
         time.sleep(0.01)
 
 
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    """A test that fails leaves no recorder behind."""
+    yield
+    for process in STARTED:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    STARTED.clear()
+
+
 @pytest.fixture(scope="module")
 def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     running = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
@@ -165,6 +179,7 @@ class Recording:
         self.path = path
         command = [*COMMAND, "record", str(path), "--broker", mosquitto.address, "--topic", name, "--json", *more]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        STARTED.append(self.process)
         # It listens once a retained message was handed to it, or the file has a beginning: subscribe and see.
         probe = Client(mosquitto)
         topic = name.replace("#", "probe")
@@ -305,6 +320,7 @@ def test_a_broker_that_dies_in_mid_replay_gets_what_it_did_not_confirm(tmp_path:
         listener = Client(own, "again/#")
         command = [*COMMAND, "replay", str(path), "--broker", own.address, "--json"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        STARTED.append(process)
         wait_for(lambda: listener.turn() or len(listener.heard) > 300, "the first messages")
         own.kill()
         own.start()
@@ -331,6 +347,7 @@ def test_loop_and_restamp_make_new_readings_and_receipts_stay_out(mosquitto: Mos
     listener.heard.clear()
     command = [*COMMAND, "replay", str(path), "--broker", mosquitto.address, "--loop", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    STARTED.append(process)
     wait_for(lambda: listener.turn() or len(listener.heard) > 75, "the third pass")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=20)
