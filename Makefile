@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := contracts/src firmware-sim/src edge/src bridge/src cloud/spark/src cloud/aws/src cloud/dashboard/src local/src
 
-.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-simulator
+.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-simulator replay
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -28,13 +28,22 @@ test-unit: setup ## only the tests that start nothing
 chaos: setup ## kill everything again and again, and prove that nothing was lost (CHAOS="--kills 5 --seed 1")
 	@$(PYTHON) -m tests.chaos $(CHAOS)
 
-bench: bench-bridge bench-simulator ## every benchmark
+bench: bench-bridge bench-capture bench-simulator ## every benchmark
 
 bench-bridge: setup ## CPU per message of the bridge, beside a paho-loop bridge; writes var/bench/bridge.json
 	@$(PYTHON) tests/bench/bridge.py
 
 bench-simulator: setup ## CPU and memory of 10,000 simulated vehicles (BENCH="--vehicles 1000"); writes var/bench/simulator.json
 	@$(PYTHON) tests/bench/simulator.py $(BENCH)
+
+bench-capture: setup ## recorder and replayer beside mqtt-recorder; writes var/bench/capture.json
+	@$(PYTHON) tests/bench/capture.py
+
+replay: setup ## send the recorded drive through the running stack (REPLAY="--restamp --loop")
+	@broker=$$(.venv/bin/smartcity status --json | $(PYTHON) -c 'import json, sys; \
+	  print(*("127.0.0.1:%d" % s["ports"]["mqtt"] for s in json.load(sys.stdin)["services"] if s["name"] == "mosquitto" and s["state"] == "up"))' || true); \
+	  if [ -z "$$broker" ]; then echo "no stack is running; start one first: make up" >&2; exit 1; fi; \
+	  .venv/bin/smartcity-edge replay edge/fixtures/drive.mcap --broker "$$broker" $(REPLAY)
 
 lint: setup ## ruff, mypy, and whether the rendered files are up to date
 	@.venv/bin/ruff check .

@@ -1,4 +1,4 @@
-"""`smartcity-edge`: print the gateway's configuration, or say what a configuration guarantees."""
+"""`smartcity-edge`: the gateway's configuration and what it guarantees; captures of what passes through it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from .address import address
+from .capture import commands as capture_commands
 from .check import ask_broker, judge, parse_configuration, read_configuration
 from .errors import EdgeError
 from .gateway import Gateway, render
@@ -15,25 +17,15 @@ from .gateway import Gateway, render
 EXAMPLES = """examples:
   smartcity-edge config --listen 127.0.0.1:1883 --data /var/lib/mosquitto > mosquitto.conf
   smartcity-edge check mosquitto.conf --broker 127.0.0.1:1883
+  smartcity-edge record city.mcap --topic 'devices/#'
+  smartcity-edge replay city.mcap --speed 10
 """
-
-
-def address(value: str) -> tuple[str, int]:
-    """`HOST:PORT` of a flag.
-
-    Raises:
-        argparse.ArgumentTypeError: it is not one.
-    """
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise argparse.ArgumentTypeError(f"{value!r} is not HOST:PORT, e.g. 127.0.0.1:1883")
-    return host, int(port)
 
 
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="smartcity-edge",
-        description="The MQTT gateway's configuration.",
+        description="The MQTT gateway's configuration, and captures of what passes through it.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -46,14 +38,19 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, nargs="?", help="a mosquitto.conf; without one, the one that config prints")
     check.add_argument("--broker", type=address, metavar="HOST:PORT", help="ask a running broker as well")
     check.add_argument("--json", action="store_true", help="print the findings as JSON")
+    config.set_defaults(run=_config)
+    check.set_defaults(run=_check)
+    capture_commands.add(commands)
     return root
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0; 1 where a check finds a broken promise or something fails; 2 for a usage error."""
+    """Exit code 0; 2 for a usage error; 1 where a check finds a broken promise, a replay was not taken whole by its
+    broker, or something fails."""
     flags = parser().parse_args(arguments)
     try:
-        return _config(flags) if flags.command == "config" else _check(flags)
+        code: int = flags.run(flags)
+        return code
     except EdgeError as error:
         print(f"smartcity-edge: {error}", file=sys.stderr)
         return 1
