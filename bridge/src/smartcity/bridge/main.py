@@ -11,6 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from smartcity.contracts.identity import Identity
+
 from . import settings as limits
 from .errors import SettingsError, TerminalError
 from .health import Health
@@ -19,7 +21,7 @@ from .ledger import Ledger
 from .loop import Loop
 from .metrics import Metrics
 from .outbound import Outbound, producer_factory
-from .settings import MQTT_VERSIONS, Settings, parse_address, parse_route
+from .settings import MQTT_VERSIONS, Settings, parse_address, parse_identity, parse_route
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +103,8 @@ def read_settings(options: argparse.Namespace) -> Settings:
     Raises:
         SettingsError: an address or a number is out of its range.
     """
-    mqtt_host, mqtt_port = parse_address("--mqtt", options.mqtt)
+    identity = parse_identity(options.mqtt_identity) if options.mqtt_identity else None
+    mqtt_host, mqtt_port = _gateway(options.mqtt, identity)
     http_host, http_port = parse_address("--http", options.http)
     for server in options.kafka.split(","):
         parse_address("--kafka", server)
@@ -112,15 +115,23 @@ def read_settings(options: argparse.Namespace) -> Settings:
     return Settings(
         mqtt_host=mqtt_host,
         mqtt_port=mqtt_port,
+        identity=identity,
         kafka=options.kafka,
         http_host=http_host,
         http_port=http_port,
-        client_id=options.client_id,
+        client_id=identity.name if identity else options.client_id,
         receive_maximum=options.receive_maximum,
         receipt_interval_s=options.receipt_interval_ms / 1000,
         mqtt_version=MQTT_VERSIONS[options.mqtt_version],
         routes=tuple(parse_route(value) for value in options.route),
     )
+
+
+def _gateway(address: str | None, identity: Identity | None) -> tuple[str, int]:
+    """What the flag says, else what the identity says, else this machine."""
+    if address is None and identity is not None:
+        return identity.host, identity.port
+    return parse_address("--mqtt", address or "localhost:1883")
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -134,8 +145,10 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = command.add_argument
-    add("--mqtt", metavar="HOST:PORT", help="MQTT gateway (SMARTCITY_MQTT)",
-        default=environment.get("SMARTCITY_MQTT", "localhost:1883"))  # fmt: skip
+    add("--mqtt", metavar="HOST:PORT", help="MQTT gateway (SMARTCITY_MQTT); else the identity's, or localhost:1883",
+        default=environment.get("SMARTCITY_MQTT"))  # fmt: skip
+    add("--mqtt-identity", metavar="FILE", help="bundle of smartcity-edge (SMARTCITY_BRIDGE_IDENTITY): TLS, and its "
+        "name instead of --client-id", default=environment.get("SMARTCITY_BRIDGE_IDENTITY"))  # fmt: skip
     add("--kafka", metavar="HOST:PORT[,…]", help="Kafka's bootstrap servers (SMARTCITY_KAFKA)",
         default=environment.get("SMARTCITY_KAFKA", "localhost:9092"))  # fmt: skip
     add("--http", metavar="HOST:PORT", help="where /healthz, /readyz and /metrics are served (SMARTCITY_BRIDGE_HTTP)",

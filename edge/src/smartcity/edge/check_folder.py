@@ -18,10 +18,9 @@ from .check import Finding
 from .check_running import ask_broker
 from .errors import FolderError
 from .folder import GatewayFolder
-from .identities import PROBE
+from .identities import OWN_RENEW_DAYS, PROBE
 from .registry import Registry
 
-BROKER_RENEW_DAYS = 30
 SOON_DAYS = 7
 
 
@@ -89,10 +88,10 @@ def _judge_modes(folder: GatewayFolder) -> Iterator[Finding]:
 def _judge_certificates(folder: GatewayFolder, now: datetime) -> Iterator[Finding]:
     """The authority's and the broker's own."""
     authority = folder.authority()
-    broker = _certificate(folder.broker_path / "broker.pem")
+    broker = folder.broker_certificate()
     for whose, expires, renewal, early in (
         ("authority", authority.expires, "make a new gateway, and issue all identities anew", 365),
-        ("broker", broker.not_valid_after_utc, "smartcity-edge renew --broker", BROKER_RENEW_DAYS),
+        ("broker", broker.not_valid_after_utc, "smartcity-edge renew --broker", OWN_RENEW_DAYS),
     ):
         text = f"the {whose}'s certificate ends on {expires:%Y-%m-%d}"
         if expires <= now:
@@ -120,13 +119,6 @@ def _judge_issued(registry: Registry, now: datetime) -> Iterator[Finding]:
         if names:
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             yield Finding(level="note", text=f"certificates {what}: {shown}; smartcity-edge renew NAME")
-
-
-def _certificate(path: Path) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise FolderError(f"{path} cannot be read as a certificate: {error}") from None
 
 
 def _revoked_serials(folder: GatewayFolder) -> set[int]:

@@ -21,7 +21,10 @@ import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
+
+from cryptography import x509
 
 from . import registry as registry_file
 from .authority import Authority, load_authority
@@ -110,6 +113,20 @@ class GatewayFolder:
         """
         certificate, key = (self._read(self.authority_path / name) for name in ("authority.pem", "authority.key"))
         return load_authority(certificate.encode(), key.encode())
+
+    def broker_certificate(self) -> x509.Certificate:
+        """
+        Raises:
+            FolderError: it cannot be read, or is damaged.
+        """
+        path = self.broker_path / "broker.pem"
+        try:
+            return x509.load_pem_x509_certificate(self._read(path).encode())
+        except ValueError as error:
+            raise FolderError(f"{path} cannot be read as a certificate: {error}") from None
+
+    def broker_expires(self) -> datetime:
+        return self.broker_certificate().not_valid_after_utc
 
     def write(self, path: Path, text: str) -> None:
         """Replace a file as a whole: 0600 from its first byte on, owned like its folder, synced.

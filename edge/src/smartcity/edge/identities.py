@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from smartcity.contracts.identity import format_bundle
@@ -19,6 +19,7 @@ from .registry import Certificate, Registry, Role
 
 DEVICE_DAYS = 30
 OPERATOR_DAYS = 365
+OWN_RENEW_DAYS = 30
 BRIDGE, DASHBOARD, PROBE = "smartcity-bridge", "dashboard", "probe"
 OWN_IDENTITIES = {BRIDGE: Role.BRIDGE, DASHBOARD: Role.DASHBOARD, PROBE: Role.PROBE}
 """What every gateway begins with. The bridge's name is also its session's: what waits for it hangs on that name."""
@@ -139,6 +140,21 @@ def renew(
         registry = folder.registry()
         role = registry.current(name).role
         return _issue(folder, registry, name, role, now=now, days=days, out=out)
+
+
+def renew_own(folder: GatewayFolder, *, now: datetime) -> None:
+    """New certificates for the broker and the gateway's own identities, where they end within OWN_RENEW_DAYS.
+
+    Raises:
+        FolderError: the folder cannot be read or written.
+    """
+    soon = now + timedelta(days=OWN_RENEW_DAYS)
+    newest = folder.registry().newest()
+    for name in OWN_IDENTITIES:
+        if name in newest and newest[name].revoked is None and newest[name].expires <= soon:
+            renew(folder, name, now=now)
+    if folder.broker_expires() <= soon:
+        renew_broker(folder, now=now)
 
 
 def revoke(folder: GatewayFolder, names: list[str], *, now: datetime) -> None:
