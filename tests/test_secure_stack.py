@@ -20,9 +20,10 @@ from smartcity.edge.broker import greet
 from smartcity.edge.folder import GatewayFolder
 from smartcity.local.jars import SETS, expected, missing
 from smartcity.local.layout import Layout, default_var
-from smartcity.local.secure import device_bundles
+from smartcity.local.secure import device_bundles, reader_identity
 from smartcity.local.services.kafka import record_counts
 from smartcity.local.stack import Stack
+from smartcity.local.verify.statuses import read_statuses
 
 from .conftest import link
 
@@ -89,6 +90,8 @@ def test_readings_reach_kafka_with_identities_and_nothing_without(secure: Stack,
     stranger = read_bundle(bundles / f"{NAMES[0]}.pem").tls_without_certificate()
     assert greet("127.0.0.1", port, stranger) is not None
     assert greet("127.0.0.1", port, None) is not None
+    statuses = read_statuses("127.0.0.1", port, identity=reader_identity(secure.layout))
+    assert set(statuses) == set(NAMES)
     states = {status.name: status.state for status in secure.statuses()}
     assert {states[name] for name in PARTS} == {"up"}
 

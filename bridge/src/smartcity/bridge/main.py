@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -21,10 +22,13 @@ from .ledger import Ledger
 from .loop import Loop
 from .metrics import Metrics
 from .outbound import Outbound, producer_factory
+from .rate import RateLimit
 from .settings import MQTT_VERSIONS, Settings, parse_address, parse_identity, parse_route
 
 log = logging.getLogger(__name__)
 
+BURST_S = 10
+"""How many seconds of its rate a device may send at once, unless --rate-burst says it."""
 _READY_TIMEOUT_S = 2.0
 
 
@@ -68,6 +72,7 @@ def run(settings: Settings) -> None:
         ledger=ledger,
         metrics=metrics,
         receipt_interval_s=settings.receipt_interval_s,
+        rate_limit=_rate_limit(settings),
     )
     health = Health(
         (settings.http_host, settings.http_port),
@@ -86,6 +91,12 @@ def run(settings: Settings) -> None:
         loop.run(lambda: stop_requested)
     finally:
         health.close()
+
+
+def _rate_limit(settings: Settings) -> RateLimit | None:
+    if settings.rate_limit_per_s is None:
+        return None
+    return RateLimit(per_s=settings.rate_limit_per_s, burst=settings.rate_burst, clock=time.monotonic)
 
 
 def _stalled(loop: Loop) -> str | None:
@@ -112,6 +123,11 @@ def read_settings(options: argparse.Namespace) -> Settings:
         raise SettingsError(f"--receive-maximum is {options.receive_maximum}; MQTT 5 allows 1 to 65535")
     if not 1 <= options.receipt_interval_ms <= 60_000:
         raise SettingsError(f"--receipt-interval-ms is {options.receipt_interval_ms}; give 1 to 60000")
+    rate, burst = options.rate_limit_per_s, options.rate_burst
+    if rate is not None and not 0 < rate < math.inf:
+        raise SettingsError(f"--rate-limit-per-s is {rate}; give a number above 0")
+    if burst is not None and (rate is None or burst < 1):
+        raise SettingsError(f"--rate-burst is {burst}; give a number from 1, together with --rate-limit-per-s")
     return Settings(
         mqtt_host=mqtt_host,
         mqtt_port=mqtt_port,
@@ -121,6 +137,8 @@ def read_settings(options: argparse.Namespace) -> Settings:
         http_port=http_port,
         client_id=identity.name if identity else options.client_id,
         receive_maximum=options.receive_maximum,
+        rate_limit_per_s=rate,
+        rate_burst=burst or math.ceil((rate or 0) * BURST_S),
         receipt_interval_s=options.receipt_interval_ms / 1000,
         mqtt_version=MQTT_VERSIONS[options.mqtt_version],
         routes=tuple(parse_route(value) for value in options.route),
@@ -171,6 +189,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=[],
         help="also take what matches an MQTT filter into a Kafka topic, unchanged, its key the MQTT topic; repeatable",
     )
+    add("--rate-limit-per-s", metavar="N", type=float, help="readings per second and device; those above become dead "
+        "letters (rate_limited). Off by default; a backlog after an outage counts too")  # fmt: skip
+    add("--rate-burst", metavar="N", type=int, help=f"readings that a device may send at once (default: {BURST_S} s)")
     add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="what to log to stderr")
     return parser
 

@@ -71,6 +71,10 @@ class Settings:
     """QoS 1 messages that the gateway may have on the way to us, unacknowledged (3.1.1 cannot say so)."""
     receipt_interval_s: float
     mqtt_version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
+    rate_limit_per_s: float | None = None
+    """Readings per second and device in the long run; None: no limit."""
+    rate_burst: int = 0
+    """Readings that a device may send at once, where there is a limit."""
     routes: tuple[RawRoute, ...] = ()
     """Besides the streams: MQTT filters whose messages go into Kafka topics unchanged."""
 

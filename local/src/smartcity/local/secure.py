@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from smartcity.contracts.identity import IdentityError, read_bundle
+from smartcity.contracts.identity import Identity, IdentityError, read_bundle
 from smartcity.edge import identities
 from smartcity.edge.broker import RunningBroker, greet
 from smartcity.edge.errors import EdgeError
@@ -19,6 +19,7 @@ from .layout import Layout
 from .ports import LOOPBACK
 
 HOST = "localhost"
+READER = "smartcity-verify"
 DEVICE_RENEW_DAYS = 3
 
 
@@ -49,6 +50,25 @@ def probe_gateway(layout: Layout, *, port: int) -> str | None:
         return greet(LOOPBACK, port, probe.tls())
     except IdentityError as error:
         return str(error)
+
+
+def reader_identity(layout: Layout) -> Identity:
+    """Who `verify` is at the gateway, where it reads the devices' retained statuses: somebody who only reads.
+
+    Raises:
+        ServiceError: the gateway's folder cannot be read or written.
+    """
+    folder, now = GatewayFolder(layout.gateway), datetime.now(UTC)
+    try:
+        newest = folder.registry().newest().get(READER)
+        if newest is None:
+            identities.issue(folder, READER, Role.RECORDER, now=now)
+            RunningBroker(folder, folder.settings()).reload()
+        elif newest.expires <= now + timedelta(days=DEVICE_RENEW_DAYS):
+            identities.renew(folder, READER, now=now)
+        return read_bundle(folder.bundle_path(READER))
+    except (EdgeError, IdentityError) as error:
+        raise ServiceError(f"verify: {error}") from None
 
 
 def device_bundles(layout: Layout, names: Collection[str]) -> Path:
