@@ -105,7 +105,9 @@ def test_revoke_restarts_the_stacks_broker_and_the_bridge_comes_back(secure: Sta
     began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 10
+    took_s = time.monotonic() - began
+    print(f"revoked in {took_s:.2f} s")
+    assert took_s < 10
     assert greet("127.0.0.1", port, lost) is not None
 
     def bridge_is_up() -> bool:
