@@ -19,6 +19,7 @@ from .errors import SettingsError, SimError
 from .faults.inject import FaultyWorld, Injector
 from .faults.plan import EXAMPLE, load_plan
 from .generate import digest, generate
+from .identities import read_identities
 from .outbox import OutboxLimits
 from .run import PAHO_DEVICES_MAX, Outcome, run, wall_clock
 from .settings import STREAM_NAMES, RunSettings, Until, WorldSettings
@@ -28,6 +29,7 @@ from .world.city import City, CitySettings
 GENERATE_START = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
 """A Monday morning: where `generate` begins without `--start`, so that it repeats without one."""
 
+_BROKER = ("localhost", 1883)
 _UNTIL_HELP = "the end (default: arrived); with never, vehicles that have arrived depart again"
 _EPILOG = """examples:
   smartcity-sim run --route waterloo-toronto --vehicles 3 --broker localhost:1883
@@ -151,11 +153,12 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
     if arguments.start is not None and arguments.start > wall_clock():
         raise SettingsError(f"--start {arguments.start} lies in the future: the simulated clock never passes now")
     _check_until(arguments.until, arguments.start)
-    host, port = arguments.broker
+    host, port = arguments.broker or _broker(arguments.identity)
     return RunSettings(
         world=_world_settings(arguments),
         host=host,
         port=port,
+        identity=arguments.identity,
         state=arguments.state,
         start=arguments.start,
         speed=arguments.speed,
@@ -168,6 +171,14 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
         faults=None if arguments.faults is None else load_plan(arguments.faults),
         limits=OutboxLimits(pending_max=arguments.pending_max, log_bytes_max=arguments.log_bytes_max),
     )
+
+
+def _broker(identity: Path | None) -> tuple[str, int]:
+    """Where the identity's gateway is, or this machine's."""
+    if identity is None:
+        return _BROKER
+    first = next(iter(read_identities(identity).values()))
+    return first.host, first.port
 
 
 def _check_until(until: Until, start: datetime | None) -> None:
@@ -237,8 +248,19 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     state = os.environ.get("SMARTCITY_STATE") or Path(os.environ.get("SMARTCITY_VAR") or "var", "sim", "default")
     limits = OutboxLimits()
     add = parser.add_argument
-    broker = os.environ.get("SMARTCITY_MQTT") or "localhost:1883"
-    add("--broker", type=_address, default=broker, metavar="HOST:PORT", help=f"the gateway (default: {broker})")
+    add(
+        "--broker",
+        type=_address,
+        default=os.environ.get("SMARTCITY_MQTT"),
+        metavar="HOST:PORT",
+        help=f"the gateway (default: SMARTCITY_MQTT, what an identity names, or {_BROKER[0]}:{_BROKER[1]})",
+    )
+    add(
+        "--identity",
+        type=Path,
+        metavar="FILE|DIR",
+        help="bundle of smartcity-edge add-device, or a folder of them: TLS, and only these devices",
+    )
     add("--speed", type=_positive, default=1.0, metavar="X", help="times real time (default: 1)")
     add("--state", type=Path, default=Path(state), metavar="DIR", help=f"outbox, log and world (default: {state})")
     add(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 
-from .errors import AddressError
+from smartcity.contracts.identity import Identity, IdentityError, read_bundle
+
+from .errors import AddressError, CertificateError
 
 INBOX_MESSAGES_MAX = 20_000
 """Messages that wait for the loop; beyond it the oldest are dropped and counted. The page shows the present."""
@@ -41,13 +44,16 @@ class Settings:
     bridge: str
     """The bridge's HTTP address, e.g. `http://127.0.0.1:8081`; `/metrics` is read below it."""
     listen: Address
+    identity: Identity | None = None
+    """Who we are to a gateway that asks for certificates; None: plain TCP."""
 
 
-def read_settings(*, mqtt: str, bridge: str, listen: str) -> Settings:
+def read_settings(*, mqtt: str, bridge: str, listen: str, identity: str | None = None) -> Settings:
     """Settings from the values of the flags.
 
     Raises:
         AddressError: a value is malformed, or `listen` is no loopback address.
+        CertificateError: the identity cannot be used.
     """
     if not bridge.startswith(("http://", "https://")):
         raise AddressError(f"--bridge {bridge!r} is no URL: give one like http://127.0.0.1:8081")
@@ -57,7 +63,21 @@ def read_settings(*, mqtt: str, bridge: str, listen: str) -> Settings:
             f"--listen {listen} would show the city to the network, and the dashboard has no access token yet "
             f"(a later version brings one): use 127.0.0.1:{address.port} and reach it through an SSH tunnel"
         )
-    return Settings(mqtt=parse_address("--mqtt", mqtt), bridge=bridge.rstrip("/"), listen=address)
+    return Settings(
+        mqtt=parse_address("--mqtt", mqtt),
+        bridge=bridge.rstrip("/"),
+        listen=address,
+        identity=_read_identity(identity) if identity else None,
+    )
+
+
+def _read_identity(path: str) -> Identity:
+    try:
+        identity = read_bundle(Path(path))
+        identity.tls()
+    except IdentityError as error:
+        raise CertificateError(f"--mqtt-identity: {error}") from None
+    return identity
 
 
 def parse_address(flag: str, value: str) -> Address:

@@ -67,9 +67,13 @@ class Connection:
         try:
             self._socket = plain if broker.tls is None else broker.tls.wrap_socket(plain, server_hostname=broker.host)
             self.connack = self._introduce()
+        except ssl.SSLCertVerificationError as error:
+            plain.close()
+            raise BrokerError(f"{broker} is not the gateway of this identity: {error.verify_message}") from error
         except (OSError, ConnectionLost, MalformedPacketError) as error:
             plain.close()
-            raise BrokerError(f"{broker} ends the connection before its CONNACK: {error}") from error
+            remedy = "" if broker.tls else "; if it asks who connects, give --identity"
+            raise BrokerError(f"{broker} ends the connection before its CONNACK: {error}{remedy}") from error
         except BaseException:
             plain.close()
             raise

@@ -27,8 +27,9 @@ import logging
 import os
 import selectors
 import socket
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -41,7 +42,7 @@ from . import packets
 from .base import BLAMING, FAILURE, Acknowledged, Connected, Disconnected, Event, Received, Unreachable
 from .connection import Backoff, ConnectionSettings
 from .dialling import Dialling
-from .link import CONNECTED, DIALLING, GREETING, IDLE, Address, Link, Mover
+from .link import CONNECTED, DIALLING, GREETING, IDLE, SHAKING, Address, Link, Mover
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +68,17 @@ class FleetSettings(ConnectionSettings):
 class FleetTransport:
     """See `Transport`."""
 
-    def __init__(self, *, host: str, port: int, random: Random, settings: FleetSettings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        random: Random,
+        settings: FleetSettings | None = None,
+        tls: Mapping[str, ssl.SSLContext] | None = None,
+    ) -> None:
         self._gateway = f"{host}:{port}"
+        self._host, self._tls = host, tls
         self._random = random
         self._settings = settings or FleetSettings()
         self._links: dict[str, Link] = {}
@@ -162,8 +172,8 @@ class FleetTransport:
         if told is not None:
             self._events.append(Unreachable(told))
 
-    def _greet(self, link: Link, now: float) -> None:
-        """TCP's handshake is over: CONNECT, or the end."""
+    def _reach(self, link: Link, now: float) -> None:
+        """TCP's handshake is over: TLS's, CONNECT, or the end."""
         assert link.socket is not None
         failure = link.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failure:
@@ -172,6 +182,34 @@ class FleetTransport:
             self._gateway_failed(link.address, os.strerror(failure), now)
             return
         self._dialling.reached()
+        if self._tls is None:
+            self._greet(link)
+            return
+        link.state = SHAKING
+        try:
+            link.socket = self._tls[link.device_id].wrap_socket(
+                link.socket, server_hostname=self._host, do_handshake_on_connect=False
+            )
+        except OSError as error:
+            self._end(link, f"TLS: {error.strerror or error}", blamed=False)
+            return
+        self._shake(link)
+
+    def _shake(self, link: Link) -> None:
+        """As much of TLS's handshake as is possible now."""
+        assert isinstance(link.socket, ssl.SSLSocket)
+        try:
+            link.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            self._mover.watch(link, selectors.EVENT_READ)
+        except ssl.SSLWantWriteError:
+            self._mover.watch(link, selectors.EVENT_WRITE)
+        except OSError as error:
+            self._end(link, f"TLS: {error.strerror or error}", blamed=False)
+        else:
+            self._greet(link)
+
+    def _greet(self, link: Link) -> None:
         link.state = GREETING
         link.keepalive_s = self._settings.keepalive_s
         self._mover.watch(link, selectors.EVENT_READ)
@@ -236,7 +274,10 @@ class FleetTransport:
         if link.ended or link.socket is None:
             return
         if link.state == DIALLING:
-            self._greet(link, now)
+            self._reach(link, now)
+            return
+        if link.state == SHAKING:
+            self._shake(link)
             return
         if mask & selectors.EVENT_WRITE:
             self._mover.write(link, now)
@@ -311,7 +352,7 @@ class FleetTransport:
 
     def _discard(self, link: Link) -> None:
         self._mover.close_socket(link)
-        if link.state in (DIALLING, GREETING):
+        if link.state in (DIALLING, SHAKING, GREETING):
             self._dialling.connecting -= 1
         link.cut()
 

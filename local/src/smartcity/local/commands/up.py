@@ -14,15 +14,23 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "up", help="start the stack, or what is missing of it", epilog="example: smartcity up --only mosquitto,kafka"
     )
+    parser.add_argument(
+        "--secure",
+        action="store_true",
+        help="TLS with client certificates at the gateway; a stack stays so until `down`",
+    )
     parser.add_argument("--only", metavar="NAMES", help="these services, comma-separated, and what they need")
 
 
 def run(flags: argparse.Namespace) -> int:
     began = time.monotonic()
     only = [name.strip() for name in flags.only.split(",") if name.strip()] if flags.only else None
-    addresses = Stack(flags.var).up(only=only, progress=lambda line: print(line, file=sys.stderr, flush=True))
+    stack = Stack(flags.var)
+    addresses = stack.up(only=only, secure=flags.secure, progress=lambda line: print(line, file=sys.stderr, flush=True))
     print(f"up after {time.monotonic() - began:.1f} s; logs and data: {flags.var}")
     if addresses is not None:
         print(f"MQTT {addresses.mqtt} · Kafka {addresses.kafka} · AWS {addresses.aws_url} · S3 {addresses.s3_url}")
         print(f"live map {addresses.dashboard_url}/ · bridge {addresses.bridge_http}/metrics")
+    if stack.place().secure:
+        print(f"identities: smartcity-edge list --gateway {stack.layout.gateway}")
     return 0
