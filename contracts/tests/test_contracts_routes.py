@@ -70,7 +70,7 @@ def test_straight_distance_is_no_longer_than_the_road(name: str, part: float, st
     here = route(name)
     km = part * (here.length_km - 0.1)
     straight = distance_km(*here.point_at(km), *here.point_at(km + step_km))
-    assert straight <= step_km + 1e-6
+    assert straight <= step_km + 1e-5  # Plane geometry is exact to centimetres.
 
 
 @pytest.mark.parametrize("name", ROUTE_NAMES)

@@ -18,12 +18,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from smartcity.contracts import mqtt
+from smartcity.contracts.mqtt import user_property
 from smartcity.edge.capture import detect, packets
 from smartcity.edge.capture.connection import Broker, Connection
 from smartcity.edge.capture.detect import ReadOptions
 from smartcity.edge.capture.formats.mcap import McapWriter
 from smartcity.edge.capture.message import Findings, Message
-from smartcity.edge.capture.packets import publish_packet, user_properties, user_property
+from smartcity.edge.capture.packets import publish_packet, user_properties
 from smartcity.edge.main import main
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
@@ -94,17 +96,17 @@ class Client:
     def _hear(self, first: int, buffer: bytes, start: int, end: int) -> None:
         kind = first & 0xF0
         answer = b""
-        if kind in (packets.PUBACK, packets.PUBCOMP):
+        if kind in (mqtt.PUBACK, mqtt.PUBCOMP):
             self.acknowledged += 1
-        elif kind == packets.PUBREC:
-            answer = packets.acknowledgement(packets.PUBREL, int.from_bytes(buffer[start : start + 2]))
-        elif kind == packets.PUBREL:
-            answer = packets.acknowledgement(packets.PUBCOMP, int.from_bytes(buffer[start : start + 2]))
-        elif kind == packets.PUBLISH:
+        elif kind == mqtt.PUBREC:
+            answer = mqtt.acknowledgement(mqtt.PUBREL, int.from_bytes(buffer[start : start + 2]))
+        elif kind == mqtt.PUBREL:
+            answer = mqtt.acknowledgement(mqtt.PUBCOMP, int.from_bytes(buffer[start : start + 2]))
+        elif kind == mqtt.PUBLISH:
             message, packet_id = packets.parse_publish(first, buffer, start, end, time_ns=time.time_ns())
             self.heard.append(message)
             if message.qos:
-                answer = packets.acknowledgement(packets.PUBACK if message.qos == 1 else packets.PUBREC, packet_id)
+                answer = mqtt.acknowledgement(mqtt.PUBACK if message.qos == 1 else mqtt.PUBREC, packet_id)
         if answer:
             self.connection.send(answer)
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 
-from smartcity.edge.capture import detect, packets
+from smartcity.contracts import mqtt
+from smartcity.edge.capture import detect
 from smartcity.edge.capture.convert import convert
 from smartcity.edge.capture.detect import ReadOptions
 from smartcity.edge.capture.errors import CaptureError, DamageError
@@ -30,9 +31,9 @@ payloads = st.one_of(st.binary(max_size=300), texts.map(str.encode), st.just(b'{
 @st.composite
 def property_blocks(draw: st.DrawFn) -> bytes:
     users = draw(st.lists(st.tuples(texts, texts), max_size=4))
-    parts = [packets.user_property(name, value) for name, value in users]
+    parts = [mqtt.user_property(name, value) for name, value in users]
     if draw(st.booleans()):
-        parts.append(b"\x03" + packets.string(draw(texts)))
+        parts.append(b"\x03" + mqtt.string(draw(texts)))
     if draw(st.booleans()):
         parts.append(b"\x02" + draw(st.integers(0, 2**32 - 1)).to_bytes(4))
     return b"".join(parts)
@@ -51,7 +52,7 @@ def some(count: int, payload_bytes: int = 40) -> list[Message]:
     return [
         Message(
             START_NS + i * 100_000_000, f"devices/veh-{i % 3}/gps", 1, False,
-            packets.user_property("senttime", f"2026-03-02T12:00:{i % 60:02d}.000000Z"),
+            mqtt.user_property("senttime", f"2026-03-02T12:00:{i % 60:02d}.000000Z"),
             bytes((i % 251,)) * payload_bytes,
         )
         for i in range(count)
@@ -197,7 +198,7 @@ AS_J = (
 )
 def test_what_mosquitto_sub_prints_is_read(tmp_path: Path, length: int, printed: str, payload: bytes) -> None:
     (tmp_path / "x").write_text(AS_J % (length, printed) + "\n\n")
-    properties = packets.user_property("id", "x.1") + b"\x03" + packets.string("application/json") + b"\x02\0\0\0\x3c"
+    properties = mqtt.user_property("id", "x.1") + b"\x03" + mqtt.string("application/json") + b"\x02\0\0\0\x3c"
     assert read(tmp_path / "x") == [Message(1795601744128082000, "a/b", 1, False, properties, payload)]
 
 

@@ -15,6 +15,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap, wrpcapng
 
+from smartcity.contracts import mqtt
 from smartcity.edge.capture import detect, packets
 from smartcity.edge.capture.detect import ReadOptions
 from smartcity.edge.capture.formats.tcp import Direction
@@ -23,17 +24,17 @@ from smartcity.edge.capture.message import Findings, Message
 CLIENT, BROKER = 40_000, 1883
 SYN, DATA = "S", "PA"
 CONNECT_5 = packets.connect_packet(client_id="c", keepalive_s=9, receive_max=9, packet_bytes_max=9_999)
-CONNECT_4 = packets.packet(0x10, b"\0\x04MQTT\x04\x02\0\x09\0\x01c")
+CONNECT_4 = mqtt.packet(0x10, b"\0\x04MQTT\x04\x02\0\x09\0\x01c")
 
 
 def publish(i: int, *, level: int = 5, payload: bytes = b"") -> bytes:
-    properties = packets.user_property("id", f"x.{i}") if level == 5 else b""
+    properties = mqtt.user_property("id", f"x.{i}") if level == 5 else b""
     made = Message(0, f"devices/a/{i}", 1, False, properties, payload or f"payload {i}".encode())
     data = packets.publish_packet(made, i + 1)
     if level == 5:
         return data
-    topic = packets.string(made.topic)
-    return packets.packet(0x32, topic + (i + 1).to_bytes(2) + made.payload)
+    topic = mqtt.string(made.topic)
+    return mqtt.packet(0x32, topic + (i + 1).to_bytes(2) + made.payload)
 
 
 def frames(parts: list[tuple[str, int, bytes]], *, v6: bool = False) -> list[Any]:
@@ -101,7 +102,7 @@ def test_a_whole_connection_is_read_whole(tmp_path: Path, write: Any, v6: bool, 
     findings = Findings(strict=True)
     found = read(tmp_path / "x", findings)
     assert [message.payload for message in found] == [f"payload {i}".encode() for i in range(20)]
-    assert found[3].properties == (packets.user_property("id", "x.3") if level == 5 else b"")
+    assert found[3].properties == (mqtt.user_property("id", "x.3") if level == 5 else b"")
     assert (found[0].qos, 1_001 <= found[0].time_ns / 1e9 <= 1_010) == (1, True)
 
 

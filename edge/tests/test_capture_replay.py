@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartcity.contracts import mqtt
 from smartcity.contracts.envelope import Envelope, format_time, read_envelope
 from smartcity.edge.capture import detect, info, packets
 from smartcity.edge.capture.choose import Choice, Remap, matches
@@ -48,7 +49,7 @@ def reading(i: int, *, device: str = "veh-001", payload: bytes = b"x", lag_s: fl
     envelope = Envelope(
         boot=BOOT, sequence=i + 1, device_id=device, event_type="t", time=time, sent_time=time
     )  # fmt: skip
-    properties = b"".join(packets.user_property(*pair) for pair in envelope.properties())
+    properties = b"".join(mqtt.user_property(*pair) for pair in envelope.properties())
     received = int((EPOCH.timestamp() + i - lag_s) * 1e9)
     return Message(received, f"devices/{device}/gps", 1, False, properties + b"\x03\0\x01t", payload)
 

@@ -35,6 +35,8 @@ from typing import Any
 
 import psutil
 
+from smartcity.contracts import mqtt
+
 sys.path.insert(0, str(Path(__file__).parent))
 from services import free_port, wait_for
 
@@ -66,7 +68,7 @@ class Connection:
         will = Message(topic=f"devices/{identity.name}/status", payload=b"", content_type="text/plain")
         self.send(packets.connect_packet(client_id="", keepalive_s=600, packet_bytes_max=1 << 20, will=will))
         [(first, body)] = self.read()
-        if first != packets.CONNACK or packets.read_connack(body).reason_code:
+        if first != mqtt.CONNACK or mqtt.read_connack(body).reason_code:
             raise SystemExit(f"{identity.name} was not let in")
 
     def send(self, data: bytes) -> None:
@@ -105,11 +107,11 @@ class Subscriber:
         found = self._connection.read()
         now = time.perf_counter_ns()
         for first, body in found:
-            if first & 0xF0 == packets.PUBLISH:
+            if first & 0xF0 == mqtt.PUBLISH:
                 packet_id, _, payload = packets.read_publish(first, body)
                 self.latencies_s.append((now - int.from_bytes(payload[:8])) / 1e9)
                 if packet_id is not None:
-                    self._connection.send(packets.puback_packet(packet_id))
+                    self._connection.send(mqtt.acknowledgement(mqtt.PUBACK, packet_id))
 
     def close(self) -> None:
         self._closing = True

@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from smartcity.contracts import mqtt
 from smartcity.contracts.limits import MQTT_PACKET_BYTES_MAX
+from smartcity.contracts.mqtt import Connack, MalformedPacketError
 
 from ..errors import BrokerError
 from . import packets
-from .packets import Connack, MalformedPacketError
 
 READ_BYTES_MAX = 256 * 1024
 UNSENT_BYTES_MAX = 4 * 1024 * 1024
@@ -97,11 +98,11 @@ class Connection:
             BrokerError: a filter is refused.
             ConnectionLost: the connection ended.
         """
-        answer: list[bytes] = []
+        answer: list[list[int]] = []
 
         def wait_for_suback(first: int, buffer: bytes, start: int, end: int) -> None:
-            if first & 0xF0 == packets.SUBACK:
-                answer.append(packets.parse_suback(buffer[start:end]))
+            if first & 0xF0 == mqtt.SUBACK:
+                answer.append(mqtt.read_suback(buffer[start:end]))
             else:
                 handle(first, buffer, start, end)
 
@@ -167,7 +168,7 @@ class Connection:
         """DISCONNECT, and close. What was not sent is lost."""
         try:
             if not self._unsent:
-                self._socket.send(packets.DISCONNECT_PACKET)
+                self._socket.send(mqtt.DISCONNECT_PACKET)
         except OSError:
             pass  # It is closed either way; a DISCONNECT is a courtesy.
         finally:
@@ -183,14 +184,14 @@ class Connection:
             )
         )
         data = b""
-        while (found := packets.find_packet(data, 0, len(data))) is None:
+        while (found := mqtt.find_packet(data, 0, len(data))) is None or found[1] > len(data):
             received = self._socket.recv(4096)
             if not received:
                 raise ConnectionLost("it speaks no MQTT 5")
             data += received
-        if data[0] & 0xF0 != packets.CONNACK:
+        if data[0] & 0xF0 != mqtt.CONNACK:
             raise MalformedPacketError("something else than CONNACK")
-        connack = packets.parse_connack(data[found[0] : found[1]])
+        connack = mqtt.read_connack(data[found[0] : found[1]])
         self._rest = data[found[1] :]
         if connack.reason_code:
             raise BrokerError(f"{self._broker} refuses the connection (reason code 0x{connack.reason_code:02X})")
@@ -203,14 +204,14 @@ class Connection:
             length = buffer[at + 1]
             if length < 0x80:
                 start, end = at + 2, at + 2 + length
-                if end > size:
-                    break
             else:
-                found = packets.find_packet(buffer, at, size)
+                found = mqtt.find_packet(buffer, at, size)
                 if found is None:
                     break
                 start, end = found
-            if buffer[at] == packets.DISCONNECT:
+            if end > size:
+                break
+            if buffer[at] == mqtt.DISCONNECT:
                 code = buffer[start] if end > start else 0
                 raise ConnectionLost(f"the broker sent DISCONNECT with reason code 0x{code:02X}")
             handle(buffer[at], buffer, start, end)
@@ -223,7 +224,7 @@ class Connection:
             raise ConnectionLost(f"nothing was heard of the broker for {now - self._heard_at:.0f} s")
         if now - self._written_at > self._keepalive_s / 2 or now - self._heard_at > self._keepalive_s:
             self._written_at = now
-            self.send(packets.PINGREQ_PACKET)
+            self.send(mqtt.PINGREQ_PACKET)
 
     def _flush(self) -> None:
         try:

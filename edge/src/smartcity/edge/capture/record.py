@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from smartcity.contracts import mqtt
+
 from ..errors import BrokerError
 from . import packets
 from .connection import Broker, Connection, ConnectionLost
@@ -157,14 +159,14 @@ class Recorder:
 
     def _hear(self, first: int, buffer: bytes, start: int, end: int) -> None:
         kind = first & 0xF0
-        if kind == packets.PUBLISH:
+        if kind == mqtt.PUBLISH:
             message, packet_id = packets.parse_publish(first, buffer, start, end, time_ns=self._time_ns)
             if packet_id:
-                self._owed += packets.acknowledgement(packets.PUBACK if message.qos == 1 else packets.PUBREC, packet_id)
+                self._owed += mqtt.acknowledgement(mqtt.PUBACK if message.qos == 1 else mqtt.PUBREC, packet_id)
             self._write(message)
             self.recorded.bytes += end - start
-        elif kind == packets.PUBREL:
-            self._owed += packets.acknowledgement(packets.PUBCOMP, int.from_bytes(buffer[start : start + 2]))
+        elif kind == mqtt.PUBREL:
+            self._owed += mqtt.acknowledgement(mqtt.PUBCOMP, int.from_bytes(buffer[start : start + 2]))
 
     def _write(self, message: Message) -> None:
         if self._options.count_max and self.recorded.messages >= self._options.count_max:

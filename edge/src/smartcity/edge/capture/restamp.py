@@ -13,12 +13,13 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from smartcity.contracts import mqtt
 from smartcity.contracts.envelope import EnvelopeError, format_time, parse_id, parse_time
+from smartcity.contracts.mqtt import MalformedPacketError
 
 from . import packets
 from .formats.nmea import SENTENCE, checksum, clock_of, date_of, time_of_day
 from .message import Message
-from .packets import MalformedPacketError
 
 ORIGINAL_ID = "originalid"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,10 +50,10 @@ class Restamp:
     def apply(self, message: Message, due_ns: int, renamed: tuple[str, str] | None) -> Message:
         """The message as it is to be sent at `due_ns` (nanoseconds since 1970)."""
         try:
-            pairs = packets.split_properties(message.properties)
+            pairs = mqtt.split_properties(message.properties)
         except MalformedPacketError:
             pairs = []  # Bytes that are no properties stay as they are.
-        users = dict(packets.user_pair(value) for kind, value in pairs if kind == packets.USER_PROPERTY)
+        users = dict(packets.user_pair(value) for kind, value in pairs if kind == mqtt.USER_PROPERTY)
         changes: dict[str, str] = {}
         payload = message.payload
         if renamed is not None:
@@ -184,10 +185,10 @@ def _change(pairs: list[tuple[int, bytes]], changes: dict[str, str]) -> bytes:
     left = dict(changes)
     parts = []
     for kind, value in pairs:
-        name = packets.user_pair(value)[0] if kind == packets.USER_PROPERTY else None
+        name = packets.user_pair(value)[0] if kind == mqtt.USER_PROPERTY else None
         if name in changes:
             if name in left:
-                parts.append(packets.user_property(name, left.pop(name)))
+                parts.append(mqtt.user_property(name, left.pop(name)))
         else:
             parts.append(bytes((kind,)) + value)
-    return b"".join(parts) + b"".join(packets.user_property(name, value) for name, value in left.items())
+    return b"".join(parts) + b"".join(mqtt.user_property(name, value) for name, value in left.items())

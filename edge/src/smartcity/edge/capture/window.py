@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator
 
-from . import packets
+from smartcity.contracts import mqtt
 
 UNCONFIRMED_BYTES_MAX = 16 * 1024 * 1024
 UNCONFIRMED_MAX = 4_096
@@ -57,12 +57,12 @@ class Window:
     def hear(self, first: int, buffer: bytes, start: int, end: int) -> None:
         """A packet from the broker. Only acknowledgements say anything here."""
         kind = first & 0xF0
-        if kind not in (packets.PUBACK, packets.PUBREC, packets.PUBCOMP) or end - start < 2:
+        if kind not in (mqtt.PUBACK, mqtt.PUBREC, mqtt.PUBCOMP) or end - start < 2:
             return
         packet_id = buffer[start] << 8 | buffer[start + 1]
         code = buffer[start + 2] if end - start > 2 else 0
-        if kind == packets.PUBREC and code < 0x80:
-            self.answers.append(packets.acknowledgement(packets.PUBREL, packet_id))
+        if kind == mqtt.PUBREC and code < 0x80:
+            self.answers.append(mqtt.acknowledgement(mqtt.PUBREL, packet_id))
             return
         data = self._unconfirmed.pop(packet_id, None)
         if data is None:

@@ -33,6 +33,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
+from smartcity.contracts import mqtt
 from smartcity.contracts.limits import MQTT_PACKET_BYTES_MAX
 from smartcity.contracts.topics import receipt_topic
 
@@ -149,7 +150,7 @@ class FleetTransport:
         for link in self._links.values():
             if link.socket is not None and link.state == CONNECTED and not link.ended:
                 with contextlib.suppress(OSError):
-                    link.socket.send(b"".join((*link.out, packets.DISCONNECT_PACKET)))
+                    link.socket.send(b"".join((*link.out, mqtt.DISCONNECT_PACKET)))
             self._discard(link)
         self._mover.close()
 
@@ -222,7 +223,7 @@ class FleetTransport:
         self._mover.say(link, packet)
 
     def _welcome(self, link: Link, body: bytes) -> None:
-        connack = packets.read_connack(body)
+        connack = mqtt.read_connack(body)
         if connack.reason_code >= FAILURE:
             self._end(link, f"the gateway refused the connection: {_reason(connack.reason_code)}", blamed=False)
             return
@@ -265,7 +266,7 @@ class FleetTransport:
             self._end(link, "the gateway no longer answers", blamed=False)
         else:
             link.pinged = True
-            self._mover.say(link, packets.PINGREQ_PACKET)
+            self._mover.say(link, mqtt.PINGREQ_PACKET)
             self._wake_at(link, now + link.keepalive_s * 0.7)
 
     # What comes in.
@@ -292,34 +293,34 @@ class FleetTransport:
             )
             for first, body in found:
                 self._take(link, first, body)
-        except packets.MalformedPacketError as error:
+        except mqtt.MalformedPacketError as error:
             self._end(link, f"the gateway sent {error}", blamed=True)
 
     def _take(self, link: Link, first: int, body: bytes) -> None:
         kind = first & 0xF0
         if link.ended:
             return
-        if kind == packets.PUBACK:
+        if kind == mqtt.PUBACK:
             packet_id, reason_code = packets.read_acknowledgement(body)
             if packet_id in link.keys:
                 self._events.append(Acknowledged(link.device_id, link.keys.pop(packet_id), reason_code))
-        elif kind == packets.PUBLISH:
+        elif kind == mqtt.PUBLISH:
             received_id, topic, payload = packets.read_publish(first, body)
             if received_id is not None:
-                self._mover.say_with_the_next(link, packets.puback_packet(received_id))
+                self._mover.say_with_the_next(link, mqtt.acknowledgement(mqtt.PUBACK, received_id))
             if topic == receipt_topic(link.device_id):
                 self._events.append(Received(link.device_id, payload))
-        elif kind == packets.CONNACK and link.state == GREETING:
+        elif kind == mqtt.CONNACK and link.state == GREETING:
             self._welcome(link, body)
-        elif kind == packets.SUBACK:
-            if any(code >= FAILURE for code in packets.read_suback(body)):
+        elif kind == mqtt.SUBACK:
+            if any(code >= FAILURE for code in mqtt.read_suback(body)):
                 topic = receipt_topic(link.device_id)
                 log.error("the gateway refuses the subscription to %s: nothing can be confirmed (check its ACL)", topic)
-        elif kind == packets.DISCONNECT:
+        elif kind == mqtt.DISCONNECT:
             code = body[0] if body else 0
             self._end(link, f"the gateway disconnected: {_reason(code)}", blamed=code in BLAMING)
-        elif kind != packets.PINGRESP:
-            raise packets.MalformedPacketError(f"a packet of type 0x{kind:02X}")
+        elif kind != mqtt.PINGRESP:
+            raise mqtt.MalformedPacketError(f"a packet of type 0x{kind:02X}")
 
     # Ending.
 

@@ -18,9 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from smartcity.contracts import mqtt
+from smartcity.contracts.mqtt import MalformedPacketError
+
 from .. import packets
 from ..message import Findings, Message
-from ..packets import MalformedPacketError
 
 LINE_BYTES_MAX = 8 * 1024 * 1024
 _NAMES = {
@@ -174,16 +176,16 @@ def _readable(properties: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     users: dict[str, str] = {}
     try:
-        parts = packets.split_properties(properties)
+        parts = mqtt.split_properties(properties)
     except MalformedPacketError:
         return {}
     for kind, value in parts:
-        if kind == packets.USER_PROPERTY:
+        if kind == mqtt.USER_PROPERTY:
             name, text = packets.user_pair(value)
             users.setdefault(name, text)
         elif kind in _NUMBER_BYTES:
             found[_NAMES[kind]] = int.from_bytes(value)
-        elif kind in _NAMES and kind != packets.SUBSCRIPTION_ID:
+        elif kind in _NAMES and kind != mqtt.SUBSCRIPTION_ID:
             found[_NAMES[kind]] = value[2:].decode(errors="replace")
     return {**found, "user-properties": users} if users else found
 
@@ -198,10 +200,10 @@ def _properties(pairs: list[Any]) -> bytes:
     parts = []
     for name, value in pairs:
         if name == "user-properties":
-            parts += [packets.user_property(str(key), str(text)) for key, text in value]
+            parts += [mqtt.user_property(str(key), str(text)) for key, text in value]
         elif name in _IDS and _IDS[name] in _NUMBER_BYTES:
             parts.append(bytes((_IDS[name],)) + int(value).to_bytes(_NUMBER_BYTES[_IDS[name]]))
-        elif name in _IDS and _IDS[name] != packets.SUBSCRIPTION_ID:
+        elif name in _IDS and _IDS[name] != mqtt.SUBSCRIPTION_ID:
             encoded = _bytes(str(value))
             parts.append(bytes((_IDS[name],)) + len(encoded).to_bytes(2) + encoded)
     return b"".join(parts)

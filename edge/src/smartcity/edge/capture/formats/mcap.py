@@ -24,9 +24,10 @@ from mcap.stream_reader import get_chunk_data_stream
 from mcap.writer import MCAP0_MAGIC, CompressionType
 from mcap.writer import Writer as McapLibraryWriter
 
+from smartcity.contracts.mqtt import MalformedPacketError
+
 from ..errors import CaptureError
 from ..message import Findings, Message
-from ..packets import MalformedPacketError
 from . import protobuf
 
 MAGIC = MCAP0_MAGIC

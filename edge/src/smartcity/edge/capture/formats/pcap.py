@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from smartcity.contracts import mqtt
+from smartcity.contracts.mqtt import MalformedPacketError
+
 from .. import packets
 from ..message import Findings, Message
-from ..packets import MalformedPacketError
 from .frames import Key, Segment, note_cut, segments
 from .tcp import Direction, Piece
 
@@ -25,7 +27,7 @@ CONNECTIONS_MAX = 20_000
 PACKET_BYTES_MAX = 16 * 1024 * 1024
 """A longer MQTT packet is taken for a sign that we are not where a packet begins."""
 
-_FLAGS = {packets.PUBREL: 2, packets.SUBSCRIBE: 2, 0xA0: 2}
+_FLAGS = {mqtt.PUBREL: 2, mqtt.SUBSCRIBE: 2, 0xA0: 2}
 """Lower half of the first byte where it is not 0 (2.1.3); PUBLISH has its own."""
 _TLS_RECORDS = (b"\x14", b"\x15", b"\x16", b"\x17")
 
@@ -120,8 +122,8 @@ class _Flow:
             while size - at >= 2:
                 if not _known(buffer[at]):
                     raise MalformedPacketError(f"0x{buffer[at]:02X} begins no MQTT packet")
-                found = packets.find_packet(buffer, at, size)
-                if found is None:
+                found = mqtt.find_packet(buffer, at, size)
+                if found is None or found[1] > size:
                     break
                 first, (start, end) = buffer[at], found
                 at = end
@@ -138,18 +140,18 @@ class _Flow:
 
     def _packet(self, first: int, buffer: bytes, start: int, end: int) -> Iterator[Message]:
         kind = first & 0xF0
-        if kind == packets.CONNECT:
+        if kind == mqtt.CONNECT:
             self._to_broker = True
             name_end = start + 2 + int.from_bytes(buffer[start : start + 2])
             self._level = buffer[name_end] if name_end < end else None
             self._aliases.clear()
-        elif kind in (packets.CONNACK, packets.SUBACK, packets.PINGRESP):
+        elif kind in (mqtt.CONNACK, mqtt.SUBACK, mqtt.PINGRESP):
             self._to_broker = False
-            if kind == packets.CONNACK:
+            if kind == mqtt.CONNACK:
                 self._level = 5 if end - start > 2 else 4
-        elif kind in (packets.SUBSCRIBE, packets.PINGREQ):
+        elif kind in (mqtt.SUBSCRIBE, mqtt.PINGREQ):
             self._to_broker = True
-        if kind != packets.PUBLISH:
+        if kind != mqtt.PUBLISH:
             return
         way = TO_BROKER if self._goes_to_broker() else FROM_BROKER
         message = self._publish(first, buffer, start, end)
@@ -169,15 +171,15 @@ class _Flow:
 
     def _without_connection(self, message: Message) -> Message | None:
         """Without the properties that mean something on that connection only; the topic instead of its alias."""
-        parts = packets.split_properties(message.properties)
-        aliases = [value for kind, value in parts if kind == packets.TOPIC_ALIAS]
+        parts = mqtt.split_properties(message.properties)
+        aliases = [value for kind, value in parts if kind == mqtt.TOPIC_ALIAS]
         if aliases and message.topic:
             self._aliases[aliases[0]] = message.topic
         topic = message.topic or (self._aliases.get(aliases[0], "") if aliases else "")
         if not topic:
             self._skip("messages whose topic alias was not captured", 1)
             return None
-        kept = [part for part in parts if part[0] not in (packets.TOPIC_ALIAS, packets.SUBSCRIPTION_ID)]
+        kept = [part for part in parts if part[0] not in (mqtt.TOPIC_ALIAS, mqtt.SUBSCRIPTION_ID)]
         return message._replace(topic=topic, properties=packets.join_properties(kept))
 
     def _has_properties(self, first: int, buffer: bytes, start: int, end: int) -> bool:
@@ -186,7 +188,7 @@ class _Flow:
             return self._level >= 5
         try:
             message, _ = packets.parse_publish(first, buffer, start, end, time_ns=0)
-            parts = packets.split_properties(message.properties)
+            parts = mqtt.split_properties(message.properties)
         except MalformedPacketError:
             self._level = 4
             return False
@@ -202,11 +204,11 @@ class _Flow:
         at, size, whole = 0, len(data), 0
         try:
             while size - at >= 2 and _known(data[at]):
-                found = packets.find_packet(data, at, size)
-                if found is None:
-                    return whole > 0 or (data[at] & 0xF0 == packets.PUBLISH and _topic_at(data, at))
+                found = mqtt.find_packet(data, at, size)
+                if found is None or found[1] > size:
+                    return whole > 0 or (data[at] & 0xF0 == mqtt.PUBLISH and _topic_at(data, at))
                 start, end = found
-                if data[at] & 0xF0 == packets.PUBLISH:
+                if data[at] & 0xF0 == mqtt.PUBLISH:
                     if not _topic_at(data, at):
                         return False
                 elif not _short(data[at], end - start):
@@ -239,7 +241,7 @@ _LAST = "MQTT packets whose end was not captured"
 
 def _known(first: int) -> bool:
     kind = first & 0xF0
-    if kind == packets.PUBLISH:
+    if kind == mqtt.PUBLISH:
         return first & 0x06 != 0x06
     return kind not in (0x00, 0xF0) and first & 0x0F == _FLAGS.get(kind, 0)
 
@@ -247,9 +249,9 @@ def _known(first: int) -> bool:
 def _short(first: int, length: int) -> bool:
     """Whether a packet other than PUBLISH has a length that its kind may have."""
     kind = first & 0xF0
-    if kind in (packets.PINGREQ, packets.PINGRESP):
+    if kind in (mqtt.PINGREQ, mqtt.PINGRESP):
         return length == 0
-    if kind in (packets.PUBACK, packets.PUBREC, packets.PUBREL, packets.PUBCOMP):
+    if kind in (mqtt.PUBACK, mqtt.PUBREC, mqtt.PUBREL, mqtt.PUBCOMP):
         return 2 <= length <= 1024
     return length <= 64 * 1024
 

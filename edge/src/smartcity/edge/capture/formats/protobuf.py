@@ -13,8 +13,9 @@ Google's reader. Source: protobuf's encoding guide, and descriptor.proto for the
 
 from __future__ import annotations
 
+from smartcity.contracts.mqtt import MalformedPacketError, read_varint, varint
+
 from ..message import Message
-from ..packets import MalformedPacketError, read_varint, varint
 
 ENCODING = "protobuf"
 SCHEMA_NAME = "smartcity.MqttMessage"
