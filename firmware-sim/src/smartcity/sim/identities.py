@@ -69,7 +69,10 @@ class KnownWorld:
         self._names = frozenset(self.device_ids)
         if not self._names:
             some = ", ".join(list(world.device_ids)[:5])
-            raise SettingsError(f"--identity: {', '.join(sorted(names)[:5])} is not in this world; it has {some} …")
+            raise SettingsError(
+                f"--identity: {', '.join(sorted(names)[:5])} is not in this world; it has {some} … "
+                "(all: smartcity-sim devices)"
+            )
 
     @property
     def arrivals(self) -> Sequence[tuple[str, str, datetime]]:
