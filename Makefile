@@ -43,10 +43,7 @@ bench-gateway: setup ## honest devices' latency while strangers stall; writes va
 	@$(PYTHON) tests/bench/gateway.py
 
 replay: setup ## send the recorded drive through the running stack (REPLAY="--restamp --loop")
-	@broker=$$(.venv/bin/smartcity status --json | $(PYTHON) -c 'import json, sys; \
-	  print(*("127.0.0.1:%d" % s["ports"]["mqtt"] for s in json.load(sys.stdin)["services"] if s["name"] == "mosquitto" and s["state"] == "up"))' || true); \
-	  if [ -z "$$broker" ]; then echo "no stack is running; start one first: make up" >&2; exit 1; fi; \
-	  .venv/bin/smartcity-edge replay edge/fixtures/drive.mcap --broker "$$broker" $(REPLAY)
+	@.venv/bin/smartcity replay edge/fixtures/drive.mcap $(REPLAY)
 
 lint: setup ## ruff, mypy, and whether the rendered files are up to date
 	@.venv/bin/ruff check .

@@ -10,6 +10,8 @@ from pathlib import Path
 from smartcity.contracts.identity import Identity, IdentityError, read_bundle
 from smartcity.edge import identities
 from smartcity.edge.broker import RunningBroker, greet
+from smartcity.edge.check import Finding
+from smartcity.edge.check_folder import judge_folder, judge_running
 from smartcity.edge.errors import EdgeError
 from smartcity.edge.folder import GatewayFolder
 from smartcity.edge.registry import Role
@@ -52,22 +54,44 @@ def probe_gateway(layout: Layout, *, port: int) -> str | None:
         return str(error)
 
 
+def check_gateway(layout: Layout) -> list[Finding]:
+    """What is to be said of the gateway's folder, and of the broker if it runs.
+
+    Raises:
+        EdgeError, IdentityError: it cannot be read.
+    """
+    folder = GatewayFolder(layout.gateway)
+    return [*judge_folder(folder, now=datetime.now(UTC)), *judge_running(folder)]
+
+
+def operator_bundle(layout: Layout, name: str, role: Role) -> Path:
+    """The bundle of somebody on this machine who is no device: `verify`, `record`, `replay`. The broker knows them.
+
+    Raises:
+        ServiceError: the name is revoked, or the gateway's folder cannot be read or written.
+    """
+    folder, now = GatewayFolder(layout.gateway), datetime.now(UTC)
+    try:
+        newest = folder.registry().newest().get(name)
+        if newest is None:
+            identities.issue(folder, name, role, now=now)
+            RunningBroker(folder, folder.settings()).reload()
+        elif newest.expires <= now + timedelta(days=DEVICE_RENEW_DAYS):
+            identities.renew(folder, name, now=now)
+        return folder.bundle_path(name)
+    except EdgeError as error:
+        raise ServiceError(f"mosquitto: {error}") from None
+
+
 def reader_identity(layout: Layout) -> Identity:
     """Who `verify` is at the gateway, where it reads the devices' retained statuses: somebody who only reads.
 
     Raises:
         ServiceError: the gateway's folder cannot be read or written.
     """
-    folder, now = GatewayFolder(layout.gateway), datetime.now(UTC)
     try:
-        newest = folder.registry().newest().get(READER)
-        if newest is None:
-            identities.issue(folder, READER, Role.RECORDER, now=now)
-            RunningBroker(folder, folder.settings()).reload()
-        elif newest.expires <= now + timedelta(days=DEVICE_RENEW_DAYS):
-            identities.renew(folder, READER, now=now)
-        return read_bundle(folder.bundle_path(READER))
-    except (EdgeError, IdentityError) as error:
+        return read_bundle(operator_bundle(layout, READER, Role.RECORDER))
+    except IdentityError as error:
         raise ServiceError(f"verify: {error}") from None
 
 

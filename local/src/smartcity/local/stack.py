@@ -237,7 +237,7 @@ class Stack:
             if service.name in alive or service not in wanted:
                 continue
             process.kill_strays(var=self.layout.var, service=service.name)
-            preferences = {**service.ports, **(service.secure_ports if self.layout.secure_mark.exists() else {})}
+            preferences = service.preferred_ports(secure=self.layout.secure_mark.exists())
             for offset, (port, preferred) in enumerate(preferences.items()):
                 first = preferred if base is None else base + 5 * index + offset
                 if port in chosen and is_free(chosen[port]):

@@ -31,33 +31,33 @@ _RAW = argparse.RawDescriptionHelpFormatter
 
 
 def add_parsers(commands: Any) -> None:
-    _add_record(commands)
-    _add_replay(commands)
+    add_record(commands)
+    add_replay(commands)
 
 
-def _add_record(commands: Any) -> None:
-    record = commands.add_parser(
+def add_record(commands: Any) -> None:
+    parser = commands.add_parser(
         "record",
         help="record what passes through a broker into an MCAP file",
         epilog="examples:\n  smartcity-edge record city.mcap --topic 'devices/#' --rotate-size 500MB\n"
         "  smartcity-edge record city.mcap --identity recorder.pem",
         formatter_class=_RAW,
     )
-    record.add_argument("file", type=Path, help="the file to write, e.g. city.mcap")
-    record.add_argument("--topic", action="append", metavar="FILTER", help=f"repeatable; default {DEVICES_FILTER}")
-    record.add_argument("--rotate-size", type=size, default=ROTATE_BYTES_DEFAULT, metavar="SIZE",
+    parser.add_argument("file", type=Path, help="the file to write, e.g. city.mcap")
+    parser.add_argument("--topic", action="append", metavar="FILTER", help=f"repeatable; default {DEVICES_FILTER}")
+    parser.add_argument("--rotate-size", type=size, default=ROTATE_BYTES_DEFAULT, metavar="SIZE",
                         help="begin city-2.mcap at this size, e.g. 500MB (default 1GB; 0: never)")  # fmt: skip
-    record.add_argument("--rotate-every", type=seconds, default=0.0, metavar="TIME", help="or after this time, e.g. 1h")
-    record.add_argument("--duration", type=seconds, default=0.0, metavar="TIME", help="end after it, e.g. 60s")
-    record.add_argument("--count", type=positive, default=0, metavar="N", help="end after so many messages")
-    record.add_argument("--force", action="store_true", help="replace the file if it exists")
-    _add_broker(record, role="recorder")
-    record.add_argument("--json", action="store_true", help="print the report as JSON")
-    record.set_defaults(run=_record)
+    parser.add_argument("--rotate-every", type=seconds, default=0.0, metavar="TIME", help="or after this time, e.g. 1h")
+    parser.add_argument("--duration", type=seconds, default=0.0, metavar="TIME", help="end after it, e.g. 60s")
+    parser.add_argument("--count", type=positive, default=0, metavar="N", help="end after so many messages")
+    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
+    _add_broker(parser, role="recorder")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=record)
 
 
-def _add_replay(commands: Any) -> None:
-    replay = commands.add_parser(
+def add_replay(commands: Any) -> None:
+    parser = commands.add_parser(
         "replay",
         help="send a capture again, true to time and byte",
         description="Space pauses and resumes, q ends. Receipts and status messages are never replayed.",
@@ -66,20 +66,20 @@ def _add_replay(commands: Any) -> None:
         "  smartcity-edge replay city.mcap --identity replayer.pem",
         formatter_class=_RAW,
     )
-    add_reading(replay)
-    replay.add_argument("--speed", type=speed, default=1.0, metavar="X", help="0.5, 10 …, or max (default 1)")
-    replay.add_argument("--from", dest="begin", type=moment, metavar="TIME",
+    add_reading(parser)
+    parser.add_argument("--speed", type=speed, default=1.0, metavar="X", help="0.5, 10 …, or max (default 1)")
+    parser.add_argument("--from", dest="begin", type=moment, metavar="TIME",
                         help="from here on: 90s, 1h30m after the first message, or an RFC 3339 time")  # fmt: skip
-    replay.add_argument("--to", dest="end", type=moment, metavar="TIME", help="up to here")
-    replay.add_argument("--loop", action="store_true", help="again and again; every pass has new ids")
-    replay.add_argument("--topic", action="append", default=[], metavar="FILTER", help="only these; repeatable")
-    replay.add_argument("--remap", action="append", default=[], metavar="OLD=NEW",
+    parser.add_argument("--to", dest="end", type=moment, metavar="TIME", help="up to here")
+    parser.add_argument("--loop", action="store_true", help="again and again; every pass has new ids")
+    parser.add_argument("--topic", action="append", default=[], metavar="FILTER", help="only these; repeatable")
+    parser.add_argument("--remap", action="append", default=[], metavar="OLD=NEW",
                         help="another device, or another beginning of the topic; repeatable")  # fmt: skip
-    replay.add_argument("--restamp", action="store_true", help="move event times to now, under new ids")
-    replay.add_argument("--qos", choices=("keep", "0", "1", "2"), default="keep")
-    replay.add_argument("--retain", choices=("keep", "yes", "no"), default="keep")
-    _add_broker(replay, role="replayer")
-    replay.set_defaults(run=_replay)
+    parser.add_argument("--restamp", action="store_true", help="move event times to now, under new ids")
+    parser.add_argument("--qos", choices=("keep", "0", "1", "2"), default="keep")
+    parser.add_argument("--retain", choices=("keep", "yes", "no"), default="keep")
+    _add_broker(parser, role="replayer")
+    parser.set_defaults(run=replay)
 
 
 def _add_broker(parser: argparse.ArgumentParser, *, role: str) -> None:
@@ -107,7 +107,7 @@ def _broker(flags: argparse.Namespace, command: str) -> Broker:
     return Broker(host=host, port=port, client_id=client_id, tls=identity.tls())
 
 
-def _record(flags: argparse.Namespace) -> int:
+def record(flags: argparse.Namespace) -> int:
     options = RecordOptions(
         path=flags.file,
         filters=[check_filter(name) for name in flags.topic or [DEVICES_FILTER]],
@@ -139,7 +139,7 @@ def _record(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _replay(flags: argparse.Namespace) -> int:
+def replay(flags: argparse.Namespace) -> int:
     span = Span(begin=flags.begin, end=flags.end)
     options = ReplayOptions(
         speed=flags.speed,

@@ -73,9 +73,8 @@ class Service:
     name: str
     needs: tuple[str, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
-    """Name and preferred number of each port."""
     secure_ports: Mapping[str, int] = field(default_factory=dict)
-    """The same where it is another one with identities."""
+    """Those that are others in a stack with identities."""
     command: Callable[[Place], list[str]]
     probe: Callable[[Place], str | None]
     prepare: Callable[[Place], None] = nothing
@@ -87,6 +86,10 @@ class Service:
     stop_timeout_s: float = 15.0
     keeps_data: bool = False
     """Whether `var/data/<name>` is its own."""
+
+    def preferred_ports(self, *, secure: bool) -> dict[str, int]:
+        """Name and preferred number of each port."""
+        return {**self.ports, **(self.secure_ports if secure else {})}
 
 
 def console_script(name: str) -> str:
