@@ -146,7 +146,7 @@ def test_java_versions_are_read(text: str, major: int | None) -> None:
 def test_the_gateway_is_examined_where_it_has_identities() -> None:
     good = Finding(level="good", text="as it should be")
     asked: list[int] = []
-    probes = dataclasses.replace(healthy(), gateway=lambda: [good], port_holder=lambda port: asked.append(port))
+    probes = dataclasses.replace(healthy(), gateway=lambda: [good], port_holder=asked.append)
     assert bad(probes) == []
     assert 8883 in asked
     assert 1883 not in asked
