@@ -1,4 +1,4 @@
-"""Devices with identities against a gateway that asks for them: both transports, and what a lost identity costs."""
+"""Devices and the dashboard at a gateway that asks who they are: over TLS, and what a wrong identity costs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,17 +26,29 @@ from smartcity.edge.folder import GatewayFolder
 from smartcity.edge.registry import Role
 
 pytestmark = pytest.mark.broker
-SIMULATOR = Path(sys.executable).with_name("smartcity-sim")
+SIMULATOR, DASHBOARD = (Path(sys.executable).with_name(f"smartcity-{name}") for name in ("sim", "dashboard"))
 STREAMS = ("--route", "waterloo-toronto", "--vehicles", "2", "--streams", "gps")
 NAMES = ("wt-veh-001", "wt-veh-002")
+ANSWER_TIMEOUT_S = 20.0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {ANSWER_TIMEOUT_S:g} s: {what}"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[GatewayFolder]:
     path = Path(tempfile.mkdtemp(prefix="secure-devices-"))
     path.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     folder = GatewayFolder(path / "gateway")
     now = datetime.now(UTC)
     identities.make_gateway(folder, listen=("127.0.0.1", port), hosts=("localhost",), now=now)
@@ -46,10 +60,7 @@ def gateway() -> Iterator[GatewayFolder]:
     )
     try:
         broker, probe = RunningBroker(folder, folder.settings()), read_bundle(folder.bundle_path(identities.PROBE))
-        deadline = time.monotonic() + 10
-        while broker.greeted_as(probe) is not None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: broker.greeted_as(probe) is None, "the broker answers its probe")
         yield folder
     finally:
         process.terminate()
@@ -100,3 +111,57 @@ def test_a_device_of_another_world_is_a_usage_error(gateway: GatewayFolder, tmp_
     code, _, said = drive(gateway.bundle_path(identities.PROBE), tmp_path)
     assert code == 2
     assert "is not in this world" in said
+
+
+@contextmanager
+def dashboard(gateway: GatewayFolder, *identity: str) -> Iterator[int]:
+    """A running dashboard; yields its port."""
+    port = free_port()
+    command = [str(DASHBOARD), "run", "--mqtt", f"localhost:{gateway.settings().listen_port}", *identity]
+    command += ["--listen", f"127.0.0.1:{port}", "--bridge", f"http://127.0.0.1:{free_port()}"]
+    process = subprocess.Popen(command)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(ANSWER_TIMEOUT_S)
+
+
+def gateway_state(port: int) -> str:
+    """What the dashboard says of its connection; empty while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return str(json.load(answer)["gateway"])
+    except OSError:
+        return ""
+
+
+def shown(port: int) -> str:
+    """What a page gets first: the city as it is."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/events", timeout=5) as answer:
+        return next(line.decode() for line in answer if line.startswith(b"data:"))
+
+
+def test_the_dashboard_shows_over_tls_what_devices_say(gateway: GatewayFolder, tmp_path: Path) -> None:
+    with dashboard(gateway, "--mqtt-identity", str(gateway.bundle_path(identities.DASHBOARD))) as port:
+        wait_until(lambda: gateway_state(port) == "connected", "the dashboard is let in")
+        code, _, said = drive(gateway.path.parent / "bundles", tmp_path)
+        assert code == 0, said
+        wait_until(lambda: all(name in shown(port) for name in NAMES), "both vehicles are on the map")
+
+
+@pytest.mark.parametrize("who", ["nobody", NAMES[0]])
+def test_a_dashboard_with_another_identity_or_none_shows_nothing(
+    gateway: GatewayFolder, tmp_path: Path, who: str
+) -> None:
+    """A device's identity connects, and is handed no reading of others."""
+    bundles = gateway.path.parent / "bundles"
+    identity = () if who == "nobody" else ("--mqtt-identity", str(bundles / f"{who}.pem"))
+    with dashboard(gateway, *identity) as port:
+        wait_until(
+            lambda: gateway_state(port) == "connected" if identity else "trying again" in gateway_state(port),
+            "the gateway has decided",
+        )
+        code, _, said = drive(bundles / f"{NAMES[1]}.pem", tmp_path)
+        assert code == 0, said
+        assert NAMES[1] not in shown(port)
