@@ -425,6 +425,28 @@ def test_a_broken_capture_is_replayed_as_far_as_it_is_whole(
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_what_the_broker_cannot_read_ends_a_replay_instead_of_being_sent_for_ever(
+    mosquitto: Mosquitto, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = Message(5, "devices/veh-0/gps", 1, False, b"\xff\x00", b"x")  # No property of MQTT 5.
+    path = write([*traffic(3), broken], tmp_path / "x.mcap")
+    began = time.monotonic()
+    assert main(["replay", str(path), "--broker", mosquitto.address, "--speed", "max", "--quiet"]) == 1
+    assert "it cannot read what was sent (reason code 0x81)" in capsys.readouterr().err
+    assert time.monotonic() - began < 10
+
+
+def test_a_reader_that_closes_early_is_no_error(tmp_path: Path) -> None:
+    path = write([message._replace(topic=f"{message.topic}/{i}") for i, message in enumerate(traffic(2_000))],
+                 tmp_path / "x.mcap")  # fmt: skip
+    info = subprocess.Popen([*COMMAND, "info", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    STARTED.append(info)
+    assert info.stdout is not None
+    info.stdout.close()
+    assert info.stderr is not None
+    assert "Traceback" not in info.stderr.read()
+
+
 def test_mistakes_are_messages(mosquitto: Mosquitto, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(traffic(3), tmp_path / "x.mcap")
     (tmp_path / "empty").touch()

@@ -54,6 +54,14 @@ def reading(i: int, *, device: str = "veh-001", payload: bytes = b"x", lag_s: fl
     return Message(received, f"devices/{device}/gps", 1, False, properties + b"\x03\0\x01t", payload)
 
 
+@pytest.mark.parametrize("topic", ["devices/+/gps", "devices/#", "a\0b", "", "é" * 32_768])
+def test_what_is_no_topic_is_left_out_and_named(topic: str) -> None:
+    choice = Choice()
+    assert choice.target(topic) is None
+    assert dict(choice.left_out) == {"with a topic that nobody may publish on": 1}
+    assert choice.target("é" * 32_767) is not None
+
+
 def envelope_of(message: Message) -> Envelope:
     found = read_envelope(packets.user_properties(message.properties))
     assert found is not None

@@ -59,6 +59,29 @@ def test_a_name_is_issued_once(folder: GatewayFolder, capsys: pytest.CaptureFixt
     assert "veh-001 was issued already" in capsys.readouterr().err
 
 
+def test_one_wrong_name_issues_none_of_them(folder: GatewayFolder, tmp_path: Path) -> None:
+    assert run(folder, "add-device", "veh-002") == 0
+    before = folder.issued_path.read_bytes()
+    assert run(folder, "add-device", "veh-001", "veh-002", "--out", str(tmp_path / "bundles")) == 1
+    assert run(folder, "renew", "veh-002", "veh-003") == 1
+    assert folder.issued_path.read_bytes() == before
+    assert not (tmp_path / "bundles").exists()
+
+
+def test_a_folder_for_bundles_is_made_before_anything_is_issued(
+    folder: GatewayFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "bundles"
+    assert run(folder, "add-device", "veh-001", "veh-001", "--out", str(out)) == 0
+    assert [path.name for path in out.iterdir()] == ["veh-001.pem"]
+    assert out.stat().st_mode & 0o777 == 0o700
+    before = folder.issued_path.read_bytes()
+    (tmp_path / "file").touch()
+    assert run(folder, "add-device", "veh-002", "--out", str(tmp_path / "file")) == 1
+    assert "--out" in capsys.readouterr().err
+    assert folder.issued_path.read_bytes() == before
+
+
 def test_a_bundle_says_who_where_and_until_when_and_loads_with_the_standard_library(folder: GatewayFolder) -> None:
     bundle = identities.issue(folder, "veh-001", Role.DEVICE, now=NOW)
     identity = read_bundle(bundle.path)

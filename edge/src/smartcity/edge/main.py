@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from smartcity.contracts.identity import IdentityError
@@ -42,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         code: int = flags.run(flags)
     except (EdgeError, IdentityError) as error:
         print(f"smartcity-edge: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
 

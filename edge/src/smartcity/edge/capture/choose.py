@@ -1,7 +1,8 @@
 """Which messages of a capture are replayed, and under which topic.
 
 Never those that speak for others: receipts (the bridge's word about what Kafka has), a device's status (it is not
-there), and `$` topics (the broker's own). A replayed receipt would make a device forget what nobody has.
+there), and `$` topics (the broker's own). A replayed receipt would make a device forget what nobody has. Nor those
+whose topic MQTT does not allow, as a file written by hand may hold them.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from smartcity.contracts.topics import DEVICES_FILTER, STATUS_LEAF, parse_device
 
 from .errors import CaptureError
 
-RECEIPTS, STATUS, BROKER_TOPICS, OTHER = (
+RECEIPTS, STATUS, BROKER_TOPICS, NO_TOPIC, OTHER = (
     "receipts",
     "status messages",
     "topics of the broker",
+    "with a topic that nobody may publish on",
     "not asked for by --topic",
 )
 TOPICS_KEPT_MAX = 200_000
+TOPIC_BYTES_MAX = 65_535
 _DEVICES = DEVICES_FILTER.removesuffix("#")
 _RECEIPTS = receipt_topic("")
 _NAME = re.compile(DEVICE_NAME_PATTERN)
@@ -39,6 +42,11 @@ def matches(name: str, topic: str) -> bool:
         if i >= len(levels) or level not in ("+", levels[i]):
             return False
     return len(wanted) == len(levels)
+
+
+def may_be_published(topic: str) -> bool:
+    """Whether MQTT allows it as a topic (4.7.1, 4.7.3): a broker ends the connection for any other."""
+    return bool(topic) and not set("+#\0") & set(topic) and len(topic.encode()) <= TOPIC_BYTES_MAX
 
 
 def check_filter(name: str) -> str:
@@ -112,20 +120,26 @@ class Choice:
         return decided
 
     def _decide(self, topic: str) -> Target | str:
-        if self._filters and not any(matches(name, topic) for name in self._filters):
-            return OTHER
         renamed = topic
         for remap in self._remaps:
             renamed = remap.apply(renamed)
-        for name in (topic, renamed):
-            parsed = parse_device_topic(name)
-            if name.startswith(_RECEIPTS):
-                return RECEIPTS
-            if name.startswith("$"):
-                return BROKER_TOPICS
-            if parsed is not None and parsed[1] == STATUS_LEAF:
-                return STATUS
+        reason = self._reason(topic, renamed)
+        if reason is not None:
+            return reason
         before, after = parse_device_topic(topic), parse_device_topic(renamed)
         if before is not None and after is not None and before[0] != after[0]:
             return Target(renamed, (before[0], after[0]))
         return Target(renamed)
+
+    def _reason(self, topic: str, renamed: str) -> str | None:
+        """Why it is left out, if it is."""
+        if self._filters and not any(matches(name, topic) for name in self._filters):
+            return OTHER
+        names = (topic, renamed)
+        if any(name.startswith(_RECEIPTS) for name in names):
+            return RECEIPTS
+        if any(name.startswith("$") for name in names):
+            return BROKER_TOPICS
+        if any(parsed[1] == STATUS_LEAF for parsed in map(parse_device_topic, names) if parsed):
+            return STATUS
+        return None if may_be_published(renamed) else NO_TOPIC

@@ -28,6 +28,19 @@ KEEPALIVE_S = 30
 ANSWER_TIMEOUT_S = 10.0
 RECEIVE_MAX = 65_535
 
+FINAL = {
+    0x81: "it cannot read what was sent",
+    0x82: "what was sent breaks the protocol",
+    0x87: "we are not allowed to",
+    0x8E: "another client connected as us; give each its own client id or identity",
+    0x90: "it does not allow a topic",
+    0x94: "it does not allow a topic alias",
+    0x95: "a packet is larger than it takes",
+    0x9A: "it keeps no retained messages",
+    0x9B: "it does not allow a QoS",
+}
+"""Reason codes of DISCONNECT (3.14.2.1) after which the same would only happen again."""
+
 Handler = Callable[[int, bytes, int, int], None]
 """Gets first byte, buffer, and where the body begins and ends in it."""
 
@@ -136,6 +149,7 @@ class Connection:
 
         Raises:
             ConnectionLost: the broker closed it, sent DISCONNECT, went silent, or sent what is no MQTT.
+            BrokerError: it sent DISCONNECT for a reason that connecting again does not take away.
         """
         self._keep_alive()
         if self._unsent:
@@ -212,11 +226,15 @@ class Connection:
             if end > size:
                 break
             if buffer[at] == mqtt.DISCONNECT:
-                code = buffer[start] if end > start else 0
-                raise ConnectionLost(f"the broker sent DISCONNECT with reason code 0x{code:02X}")
+                self._disconnected(buffer[start] if end > start else 0)
             handle(buffer[at], buffer, start, end)
             at = end
         self._rest = buffer[at:]
+
+    def _disconnected(self, code: int) -> None:
+        if code in FINAL:
+            raise BrokerError(f"{self._broker} ends the connection: {FINAL[code]} (reason code 0x{code:02X})")
+        raise ConnectionLost(f"the broker sent DISCONNECT with reason code 0x{code:02X}")
 
     def _keep_alive(self) -> None:
         now = time.monotonic()

@@ -59,7 +59,7 @@ class Files:
     def __init__(self, options: RecordOptions) -> None:
         self._options = options
         self._closed_bytes = 0
-        self.count = 1
+        self.count = self._number = 1
         self.writer = McapWriter(options.path, overwrite=options.overwrite)
         self._began = time.monotonic()
 
@@ -77,13 +77,21 @@ class Files:
 
     def rotate(self) -> None:
         """Finish this file, begin the next."""
+        following = McapWriter(self._following(), overwrite=self._options.overwrite)
         self.writer.close()
         self._closed_bytes += self.writer.bytes_written
         self.count += 1
-        path = self._options.path
-        following = path.with_name(f"{path.stem}-{self.count}{path.suffix}")
-        self.writer = McapWriter(following, overwrite=self._options.overwrite)
+        self.writer = following
         self._began = time.monotonic()
+
+    def _following(self) -> Path:
+        """The next name; one that is taken by an older recording is passed over, since this one has to go on."""
+        path = self._options.path
+        while True:
+            self._number += 1
+            following = path.with_name(f"{path.stem}-{self._number}{path.suffix}")
+            if self._options.overwrite or not following.exists():
+                return following
 
 
 class Recorder:
@@ -116,7 +124,7 @@ class Recorder:
         """Record until told to stop.
 
         Raises:
-            BrokerError: a subscription is refused.
+            BrokerError: a subscription is refused, or the broker ends the connection for good.
             CaptureError: the file cannot be written any more.
         """
         end = time.monotonic() + self._options.duration_s if self._options.duration_s else None
@@ -199,11 +207,15 @@ class Recorder:
         self._log(f"connection to {self._broker} lost: {why}")
         self._connection.close()
         self._owed.clear()
+        said = ""
         while not self._stopping():
             try:
                 self._connection = self._connect()
                 self._subscribe()
-            except (BrokerError, ConnectionLost):
+            except (BrokerError, ConnectionLost) as error:
+                if str(error) != said:
+                    said = str(error)
+                    self._log(f"not connected: {said}; trying again")
                 time.sleep(RECONNECT_PAUSE_S)
                 continue
             back_ns = time.time_ns()

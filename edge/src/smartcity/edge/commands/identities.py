@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import socket
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from .. import identities
 from ..acl import describe
 from ..broker import RunningBroker
+from ..errors import FolderError
 from ..folder import GatewayFolder
 from ..identities import Bundle
 from ..registry import Certificate, Registry, Role
@@ -31,7 +33,7 @@ def add_parsers(commands: Any) -> None:
         epilog="example: smartcity-edge add-device veh-001 veh-002 --days 30 --out bundles",
     )
     device.add_argument("names", nargs="+", metavar="NAME", help="1 to 32 of a-z, 0-9 and '-'")
-    _add_issuing(device, identities.DEVICE_DAYS)
+    _add_issuing(device, f"{identities.DEVICE_DAYS}")
     device.set_defaults(run=_add, role=Role.DEVICE)
     operator = commands.add_parser(
         "add-operator",
@@ -41,7 +43,7 @@ def add_parsers(commands: Any) -> None:
     )
     operator.add_argument("names", nargs="+", metavar="NAME")
     operator.add_argument("--role", type=Role, choices=_OPERATORS, required=True)
-    _add_issuing(operator, identities.OPERATOR_DAYS)
+    _add_issuing(operator, f"{identities.OPERATOR_DAYS}")
     operator.set_defaults(run=_add)
     listing = commands.add_parser("list", help="show who was issued an identity", epilog="example: smartcity-edge list")
     add_gateway(listing)
@@ -55,7 +57,7 @@ def add_parsers(commands: Any) -> None:
     )
     renewal.add_argument("names", nargs="*", metavar="NAME")
     renewal.add_argument("--broker", action="store_true", help="the broker's certificate and its configuration")
-    _add_issuing(renewal, identities.DEVICE_DAYS)
+    _add_issuing(renewal, f"{identities.DEVICE_DAYS} for a device, else {identities.OPERATOR_DAYS}")
     renewal.set_defaults(run=_renew)
     revocation = commands.add_parser(
         "revoke",
@@ -95,7 +97,7 @@ def _add_init(commands: Any) -> None:
     init.set_defaults(run=_init)
 
 
-def _add_issuing(parser: argparse.ArgumentParser, days: int) -> None:
+def _add_issuing(parser: argparse.ArgumentParser, days: str) -> None:
     add_gateway(parser)
     parser.add_argument("--days", type=positive, metavar="N", help=f"until it ends (default: {days})")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write NAME.pem (default: DIR/identities)")
@@ -122,22 +124,38 @@ def _init(flags: argparse.Namespace) -> int:
 
 def _add(flags: argparse.Namespace) -> int:
     folder, now = GatewayFolder(flags.gateway), datetime.now(UTC)
-    issued = [
-        identities.issue(folder, name, flags.role, now=now, days=flags.days, out=flags.out) for name in flags.names
-    ]
+    names, registry = tuple(dict.fromkeys(flags.names)), folder.registry()
+    for name in names:
+        registry.check_new(name)  # All of them, or none.
+    _make_out(flags)
+    issued = [identities.issue(folder, name, flags.role, now=now, days=flags.days, out=flags.out) for name in names]
     return _report(folder, issued)
 
 
 def _renew(flags: argparse.Namespace) -> int:
+    if not flags.names and not flags.broker:
+        print("smartcity-edge: nothing to renew: give names, or --broker", file=sys.stderr)
+        return 2
     folder, now = GatewayFolder(flags.gateway), datetime.now(UTC)
-    issued = [identities.renew(folder, name, now=now, days=flags.days, out=flags.out) for name in flags.names]
+    names, registry = tuple(dict.fromkeys(flags.names)), folder.registry()
+    for name in names:
+        registry.current(name)
+    _make_out(flags)
+    issued = [identities.renew(folder, name, now=now, days=flags.days, out=flags.out) for name in names]
     if flags.broker:
         identities.renew_broker(folder, now=now)
         print("the broker has a new certificate")
-    elif not issued:
-        print("nothing to renew: give names, or --broker")
-        return 2
     return _report(folder, issued)
+
+
+def _make_out(flags: argparse.Namespace) -> None:
+    """Before anything is issued: a name without a bundle could only be renewed."""
+    if flags.out is None:
+        return
+    try:
+        flags.out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderError(f"--out {flags.out} cannot be made: {error.strerror}") from None
 
 
 def _report(folder: GatewayFolder, issued: Sequence[Bundle]) -> int:
