@@ -65,3 +65,9 @@ def test_a_string_that_mqtt_has_no_room_for_is_refused() -> None:
     assert len(mqtt.string("x" * 65_535)) == 65_537
     with pytest.raises(MalformedPacketError):
         mqtt.string("x" * 65_536)
+
+
+@pytest.mark.parametrize("cut", [b"\x26\x00\x05ab", b"\x26\x00\x01a", b"\x03\x00", b"\x23\x01", b"\x02\0\0\0", b"\x0b"])
+def test_a_property_that_ends_early_is_malformed(cut: bytes) -> None:
+    with pytest.raises(MalformedPacketError):
+        mqtt.split_properties(cut)
