@@ -9,6 +9,11 @@ from typing import Any
 
 from ..stack import Stack
 
+_INVITATION = """identities: smartcity-edge list --gateway {gateway}
+a device of your own, by a name of its world (smartcity-sim devices):
+  smartcity-edge add-device wt-veh-001 --gateway {gateway} --out . && smartcity-sim run --identity wt-veh-001.pem
+more: docs/gateway.md"""
+
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
@@ -32,5 +37,5 @@ def run(flags: argparse.Namespace) -> int:
         print(f"MQTT {addresses.mqtt} · Kafka {addresses.kafka} · AWS {addresses.aws_url} · S3 {addresses.s3_url}")
         print(f"live map {addresses.dashboard_url}/ · bridge {addresses.bridge_http}/metrics")
     if stack.place().secure:
-        print(f"identities: smartcity-edge list --gateway {stack.layout.gateway}")
+        print(_INVITATION.format(gateway=stack.layout.gateway))
     return 0
