@@ -114,10 +114,10 @@ def test_a_device_of_another_world_is_a_usage_error(gateway: GatewayFolder, tmp_
 
 
 @contextmanager
-def dashboard(gateway: GatewayFolder, *identity: str) -> Iterator[int]:
+def dashboard(*where: str) -> Iterator[int]:
     """A running dashboard; yields its port."""
     port = free_port()
-    command = [str(DASHBOARD), "run", "--mqtt", f"localhost:{gateway.settings().listen_port}", *identity]
+    command = [str(DASHBOARD), "run", *where]
     command += ["--listen", f"127.0.0.1:{port}", "--bridge", f"http://127.0.0.1:{free_port()}"]
     process = subprocess.Popen(command)
     try:
@@ -143,7 +143,8 @@ def shown(port: int) -> str:
 
 
 def test_the_dashboard_shows_over_tls_what_devices_say(gateway: GatewayFolder, tmp_path: Path) -> None:
-    with dashboard(gateway, "--mqtt-identity", str(gateway.bundle_path(identities.DASHBOARD))) as port:
+    """Its bundle says where the gateway is."""
+    with dashboard("--mqtt-identity", str(gateway.bundle_path(identities.DASHBOARD))) as port:
         wait_until(lambda: gateway_state(port) == "connected", "the dashboard is let in")
         code, _, said = drive(gateway.path.parent / "bundles", tmp_path)
         assert code == 0, said
@@ -157,7 +158,7 @@ def test_a_dashboard_with_another_identity_or_none_shows_nothing(
     """A device's identity connects, and is handed no reading of others."""
     bundles = gateway.path.parent / "bundles"
     identity = () if who == "nobody" else ("--mqtt-identity", str(bundles / f"{who}.pem"))
-    with dashboard(gateway, *identity) as port:
+    with dashboard("--mqtt", f"localhost:{gateway.settings().listen_port}", *identity) as port:
         wait_until(
             lambda: gateway_state(port) == "connected" if identity else "trying again" in gateway_state(port),
             "the gateway has decided",

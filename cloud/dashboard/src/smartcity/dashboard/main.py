@@ -21,7 +21,7 @@ from .errors import AddressError, CertificateError, DashboardError, PortTakenErr
 from .inbox import Inbox
 from .observe import observe
 from .server import build_app
-from .settings import BRIDGE_INTERVAL_S, Settings, read_settings
+from .settings import BRIDGE_INTERVAL_S, MQTT_DEFAULT, Settings, read_settings
 
 TICK_S = 0.1
 """Between two looks into the inbox."""
@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
     )
     flags = (
-        ("mqtt", "SMARTCITY_MQTT", "127.0.0.1:1883", "HOST:PORT", "the gateway"),
+        ("mqtt", "SMARTCITY_MQTT", None, "HOST:PORT", f"the gateway; else the identity's, or {MQTT_DEFAULT}"),
         ("bridge", "SMARTCITY_BRIDGE_URL", "http://127.0.0.1:8081", "URL", "the bridge's HTTP address"),
         ("listen", "SMARTCITY_DASHBOARD_LISTEN", "127.0.0.1:8080", "HOST:PORT", "where to serve, loopback only"),
     )

@@ -21,6 +21,7 @@ PAGES_MAX = 50
 """Browsers that watch at once."""
 UPDATE_INTERVAL_S = 0.5
 """Between two updates of a page."""
+MQTT_DEFAULT = "127.0.0.1:1883"
 BRIDGE_INTERVAL_S = 2.0
 BRIDGE_TIMEOUT_S = 2.0
 
@@ -48,8 +49,8 @@ class Settings:
     """Who we are to a gateway that asks for certificates; None: plain TCP."""
 
 
-def read_settings(*, mqtt: str, bridge: str, listen: str, identity: str | None = None) -> Settings:
-    """Settings from the values of the flags.
+def read_settings(*, mqtt: str | None, bridge: str, listen: str, identity: str | None = None) -> Settings:
+    """Settings from the values of the flags. Without `mqtt`: the identity's gateway, or this machine's.
 
     Raises:
         AddressError: a value is malformed, or `listen` is no loopback address.
@@ -63,12 +64,12 @@ def read_settings(*, mqtt: str, bridge: str, listen: str, identity: str | None =
             f"--listen {listen} would show the city to the network, and the dashboard has no access token yet "
             f"(a later version brings one): use 127.0.0.1:{address.port} and reach it through an SSH tunnel"
         )
-    return Settings(
-        mqtt=parse_address("--mqtt", mqtt),
-        bridge=bridge.rstrip("/"),
-        listen=address,
-        identity=_read_identity(identity) if identity else None,
-    )
+    known = _read_identity(identity) if identity else None
+    if mqtt is None and known is not None:
+        gateway = Address(host=known.host, port=known.port)
+    else:
+        gateway = parse_address("--mqtt", mqtt if mqtt is not None else MQTT_DEFAULT)
+    return Settings(mqtt=gateway, bridge=bridge.rstrip("/"), listen=address, identity=known)
 
 
 def _read_identity(path: str) -> Identity:
