@@ -25,10 +25,11 @@ def make_foreign(number: int, sent_at: datetime = START) -> Made:
     return f"plant/line-{number % DEVICES}/state", [], payload
 
 
-def make_reading(stream_name: str, number: int, sent_at: datetime | None = None) -> Made:
+def make_reading(stream_name: str, number: int, sent_at: datetime | None = None, *, step_ms: float = 10) -> Made:
+    """`step_ms` lies between the event times of two readings."""
     stream = STREAM_BY_NAME[stream_name]
     device, sequence = f"{stream_name}-{number % DEVICES:02d}", number // DEVICES + 1
-    time = START + timedelta(milliseconds=10 * number)
+    time = START + timedelta(milliseconds=step_ms * number)
     envelope = Envelope(
         boot=f"{number % DEVICES:016x}", sequence=sequence, device_id=device, event_type=stream.event_type, time=time,
         sent_time=sent_at or time + timedelta(milliseconds=3),

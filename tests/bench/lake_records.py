@@ -1,0 +1,68 @@
+"""Kafka filled as the bridge fills it: its own records, of all five streams, as a city of vehicles makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from confluent_kafka import Producer
+from messages import make_reading
+from wire import publish
+
+from smartcity.bridge.examine import Record, examine
+from smartcity.bridge.message import Message, Reception
+from smartcity.bridge.publish import parse_publish
+from smartcity.bridge.route import Routes
+from smartcity.bridge.stamp import read_stamp
+
+MIX = {"gps": 46, "vehicle": 46, "weather": 5, "emergency": 2, "camera": 1}
+"""Records of each stream in a hundred."""
+_PATTERN = [name for turn in range(max(MIX.values())) for name, share in MIX.items() if turn < share]
+SPAN_S = 1_200
+"""Event times of all records lie within, before now."""
+
+
+def records(count: int) -> Iterator[Record]:
+    """Camera records all carry the same frame: what a frame costs is not the question here."""
+    routes, reception = Routes(), Reception.now()
+    made = dict.fromkeys(MIX, 0)
+    for number in range(count):
+        stream = _PATTERN[number % len(_PATTERN)]
+        of_stream = made[stream]
+        made[stream] += 1
+        step_ms = 1e3 * SPAN_S / (count * MIX[stream] / 100)
+        topic, pairs, payload = make_reading(stream, of_stream, step_ms=step_ms)
+        if stream == "camera":
+            payload = make_reading(stream, 0)[2]
+        packet = publish(topic, number % 65_000 + 1, pairs, payload)
+        parsed = parse_publish(packet[0], packet, packet.index(b"devices/") - 2, len(packet), with_properties=True)
+        route = routes.find(parsed.topic)
+        message = Message(
+            route=route, payload=parsed.payload, property_bytes=parsed.properties,
+            stamp=read_stamp(parsed.properties, route.claimed), qos=1, retain=False, packet_id=1, epoch=1,
+            reception=reception,
+        )  # fmt: skip
+        yield examine(message, lambda: "")
+
+
+def fill(kafka: str, count: int) -> float:
+    """Mean bytes of a value; frames left out.
+
+    Raises:
+        SystemExit: Kafka did not take all of them.
+    """
+    producer = Producer({"bootstrap.servers": kafka, "linger.ms": 50, "compression.type": "lz4"})
+    sizes = 0
+    for number, record in enumerate(records(count)):
+        while True:
+            try:
+                producer.produce(record.topic, record.value, record.key, headers=record.headers)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if record.topic != "traffic_data":
+            sizes += len(record.value or b"")
+        if number % 1000 == 0:
+            producer.poll(0)
+    if producer.flush(60):
+        raise SystemExit("Kafka did not take all records")
+    return sizes / (count * (100 - MIX["camera"]) / 100)
