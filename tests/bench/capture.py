@@ -35,11 +35,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from services import Mosquitto, free_port, wait_for
 
 from smartcity.contracts.envelope import Envelope
+from smartcity.contracts.mqtt import user_property
 from smartcity.edge.capture import detect
 from smartcity.edge.capture.detect import ReadOptions
 from smartcity.edge.capture.formats.mcap import McapWriter
 from smartcity.edge.capture.message import Findings, Message
-from smartcity.edge.capture.packets import user_property
 
 ROOT = Path(__file__).resolve().parents[2]
 EDGE = [sys.executable, "-m", "smartcity.edge.main"]
