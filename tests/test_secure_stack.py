@@ -31,6 +31,7 @@ pytestmark = pytest.mark.end_to_end
 PARTS = ("mosquitto", "kafka", "bridge")
 NAMES = ("wt-veh-001", "wt-veh-002")
 BIN = Path(sys.executable).parent
+DRIVE = Path(__file__).resolve().parents[1] / "edge" / "fixtures" / "drive.mcap"
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +115,25 @@ def test_revoke_restarts_the_stacks_broker_and_the_bridge_comes_back(secure: Sta
         return {status.name: status.state for status in secure.statuses()}["bridge"] == "up"
 
     assert becomes_true(bridge_is_up, 30)
+
+
+def smartcity(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(BIN / "smartcity"), *arguments, "--json", "--var", str(stack.layout.var)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_record_replay_and_doctor_find_their_identities(secure: Stack, tmp_path: Path) -> None:
+    """A replayer's identity may write for all devices of the drive, a recorder's reads the statuses they left."""
+    kafka = secure.place().address("kafka")
+    before = sum(record_counts(kafka).values())
+    done = smartcity(secure, "replay", str(DRIVE), "--speed", "max", "--quiet")
+    assert done.returncode == 0, done.stderr
+    sent = json.loads(done.stdout)["messages"]
+    assert sent > 100
+    assert becomes_true(lambda: sum(record_counts(kafka).values()) == before + sent, 30)
+    capture = tmp_path / "city.mcap"
+    done = smartcity(secure, "record", str(capture), "--topic", "devices/+/status", "--count", "1", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["messages"] == 1
+    checks = {check["name"]: check for check in json.loads(smartcity(secure, "doctor").stdout)}
+    assert checks["gateway"]["level"] == "ok", checks["gateway"]
