@@ -6,6 +6,7 @@ The lake is not started: what is behind Kafka knows nothing of identities.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,7 @@ def secure() -> Iterator[Stack]:
         yield stack
     finally:
         stack.down(progress=print)
+        shutil.rmtree(var.parent)
 
 
 def drive(stack: Stack, bundles: Path, state: Path) -> dict[str, int]:
