@@ -52,9 +52,7 @@ def gateway() -> Iterator[GatewayFolder]:
     folder = GatewayFolder(path / "gateway")
     now = datetime.now(UTC)
     identities.make_gateway(folder, listen=("127.0.0.1", port), hosts=("localhost",), now=now)
-    (path / "bundles").mkdir(mode=0o700)
-    for name in NAMES:
-        identities.issue(folder, name, Role.DEVICE, now=now, out=path / "bundles")
+    identities.issue(folder, NAMES, Role.DEVICE, now=now, out=path / "bundles")
     process = subprocess.Popen(
         [shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", str(folder.configuration_path)]
     )
@@ -101,7 +99,7 @@ def test_an_identity_of_another_gateway_delivers_nothing_and_loses_nothing(
     now = datetime.now(UTC)
     port = gateway.settings().listen_port
     identities.make_gateway(foreign, listen=("127.0.0.1", port), hosts=("localhost",), now=now)
-    bundle = identities.issue(foreign, NAMES[0], Role.DEVICE, now=now).path
+    bundle = identities.issue(foreign, [NAMES[0]], Role.DEVICE, now=now)[0].path
     code, _, said = drive(bundle, tmp_path / "state", "--transport", transport, "--drain-timeout-s", "1")
     assert code == 1
     assert "readings were not confirmed" in said

@@ -47,13 +47,9 @@ class KeptGateway:
         now = datetime.now(UTC)
         self.folder = GatewayFolder(path / "gateway")
         identities.make_gateway(self.folder, listen=("127.0.0.1", self.port), hosts=("localhost",), now=now)
-        for name, role in (
-            ("veh-001", Role.DEVICE),
-            ("veh-002", Role.DEVICE),
-            ("recorder", Role.RECORDER),
-            ("replayer", Role.REPLAYER),
-        ):
-            identities.issue(self.folder, name, role, now=now)
+        identities.issue(self.folder, ["veh-001", "veh-002"], Role.DEVICE, now=now)
+        identities.issue(self.folder, ["recorder"], Role.RECORDER, now=now)
+        identities.issue(self.folder, ["replayer"], Role.REPLAYER, now=now)
         self.path = path
         self.starts = 0
         self._closing = False

@@ -250,10 +250,10 @@ def served_serial(gateway: Any) -> int:
 def test_a_revoked_device_is_out_within_ten_seconds_open_connections_included(
     gateway: Any, connect: Connect, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    identities.issue(gateway.folder, "veh-lost", Role.DEVICE, now=datetime.now(UTC))
+    identities.issue(gateway.folder, ["veh-lost"], Role.DEVICE, now=datetime.now(UTC))
     first = gateway.keep_copy("veh-lost")
     gateway.path.joinpath("copy-veh-lost.pem").rename(gateway.path / "first.pem")
-    identities.renew(gateway.folder, "veh-lost", now=datetime.now(UTC))
+    identities.renew(gateway.folder, ["veh-lost"], now=datetime.now(UTC))
     second = gateway.keep_copy("veh-lost")
     broker = RunningBroker(gateway.folder, gateway.folder.settings())
     assert broker.reload()

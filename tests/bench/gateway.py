@@ -248,8 +248,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     now = datetime.now(UTC)
     identities.make_gateway(gateway, listen=("127.0.0.1", port), hosts=("localhost",), now=now)
     names = [f"veh-{index:03}" for index in range(DEVICES)]
-    for name in names:
-        identities.issue(gateway, name, Role.DEVICE, now=now)
+    identities.issue(gateway, names, Role.DEVICE, now=now)
     program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if program is None:
         raise SystemExit("mosquitto is not installed; run `make setup`")

@@ -128,6 +128,17 @@ class GatewayFolder:
     def broker_expires(self) -> datetime:
         return self.broker_certificate().not_valid_after_utc
 
+    def make(self, path: Path) -> None:
+        """A folder for bundles, 0700, if it is not there yet.
+
+        Raises:
+            FolderError: it cannot be made.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise FolderError(f"{path} cannot be made: {error.strerror}") from None
+
     def write(self, path: Path, text: str) -> None:
         """Replace a file as a whole: 0600 from its first byte on, owned like its folder, synced.
 

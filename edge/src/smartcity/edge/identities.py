@@ -4,6 +4,7 @@ telling the running broker is `broker.py`'s part."""
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -78,7 +79,7 @@ def make_gateway(
     _write_rights(folder, settings, authority, registry, now=now)
     folder.write_settings(settings)  # Last: from here on it is a gateway.
     for name, role in OWN_IDENTITIES.items():
-        issue(folder, name, role, now=now)
+        issue(folder, [name], role, now=now)
 
 
 def write_broker(folder: GatewayFolder, settings: GatewaySettings, authority: Authority, *, now: datetime) -> None:
@@ -113,33 +114,42 @@ def write_configuration(folder: GatewayFolder, settings: GatewaySettings) -> Non
 
 
 def issue(
-    folder: GatewayFolder, name: str, role: Role, *, now: datetime, days: int | None = None, out: Path | None = None
-) -> Bundle:
-    """A new name with its first certificate, or the first since it was revoked. The broker must reload its ACL.
+    folder: GatewayFolder,
+    names: Sequence[str],
+    role: Role,
+    *,
+    now: datetime,
+    days: int | None = None,
+    out: Path | None = None,
+) -> list[Bundle]:
+    """New names, each with its first certificate, or the first since it was revoked: all of them, or none. The broker
+    must reload its ACL.
 
     Raises:
-        IdentityNameError: the name is malformed, or in use.
+        IdentityNameError: a name is malformed, or in use.
         FolderError: the folder cannot be read or written.
     """
     with folder.locked():
         registry = folder.registry()
-        registry.check_new(name)
-        return _issue(folder, registry, name, role, now=now, days=days, out=out)
+        for name in names:
+            registry.check_new(name)
+        return _issue(folder, registry, dict.fromkeys(names, role), now=now, days=days, out=out)
 
 
 def renew(
-    folder: GatewayFolder, name: str, *, now: datetime, days: int | None = None, out: Path | None = None
-) -> Bundle:
-    """A further certificate for a name, with a new key. The older one stays good until it ends or the name is revoked.
+    folder: GatewayFolder, names: Sequence[str], *, now: datetime, days: int | None = None, out: Path | None = None
+) -> list[Bundle]:
+    """A further certificate for each name, with a new key. The older one stays good until it ends or the name is
+    revoked.
 
     Raises:
-        IdentityNameError: no such name, or it is revoked.
+        IdentityNameError: there is no such name, or it is revoked; then none is renewed.
         FolderError: the folder cannot be read or written.
     """
     with folder.locked():
         registry = folder.registry()
-        role = registry.current(name).role
-        return _issue(folder, registry, name, role, now=now, days=days, out=out)
+        roles = {name: registry.current(name).role for name in names}
+        return _issue(folder, registry, roles, now=now, days=days, out=out)
 
 
 def renew_own(folder: GatewayFolder, *, now: datetime) -> None:
@@ -152,7 +162,7 @@ def renew_own(folder: GatewayFolder, *, now: datetime) -> None:
     newest = folder.registry().newest()
     for name in OWN_IDENTITIES:
         if name in newest and newest[name].revoked is None and newest[name].expires <= soon:
-            renew(folder, name, now=now)
+            renew(folder, [name], now=now)
     if folder.broker_expires() <= soon:
         renew_broker(folder, now=now)
 
@@ -177,29 +187,36 @@ def revoke(folder: GatewayFolder, names: list[str], *, now: datetime) -> None:
         for name in names:
             folder.bundle_path(name).unlink(missing_ok=True)
         if PROBE in names:
-            _issue(folder, registry, PROBE, Role.PROBE, now=now, days=None, out=None)
+            _issue(folder, registry, {PROBE: Role.PROBE}, now=now, days=None, out=None)
 
 
 def _issue(
     folder: GatewayFolder,
     registry: Registry,
-    name: str,
-    role: Role,
+    roles: Mapping[str, Role],
     *,
     now: datetime,
     days: int | None,
     out: Path | None,
-) -> Bundle:
+) -> list[Bundle]:
+    if not roles:
+        return []
     settings, authority = folder.settings(), folder.authority()
-    issued = authority.issue_client(name, now=now, days=days or days_of(role))
-    registry = registry.with_issued(
-        Certificate(name=name, role=role, serial=issued.serial, issued=now, expires=issued.expires)
-    )
+    if out is not None:
+        folder.make(out)  # Before anything is issued: a name without its bundle could only be renewed.
+    issued = {name: authority.issue_client(name, now=now, days=days or days_of(role)) for name, role in roles.items()}
+    for name, each in issued.items():
+        registry = registry.with_issued(
+            Certificate(name=name, role=roles[name], serial=each.serial, issued=now, expires=each.expires)
+        )
     folder.write_registry(registry)  # First: a certificate that nobody knows of could never be revoked.
     folder.write(folder.acl_path, render_acl(registry.roles()))
-    path = folder.bundle_path(name) if out is None else out / f"{name}.pem"
-    folder.write(path, _bundle(settings, authority, name, issued))
-    return Bundle(name=name, path=path, expires=issued.expires)
+    bundles = []
+    for name, each in issued.items():
+        path = folder.bundle_path(name) if out is None else out / f"{name}.pem"
+        folder.write(path, _bundle(settings, authority, name, each))
+        bundles.append(Bundle(name=name, path=path, expires=each.expires))
+    return bundles
 
 
 def _bundle(settings: GatewaySettings, authority: Authority, name: str, issued: Issued) -> str:

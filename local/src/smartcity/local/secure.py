@@ -74,10 +74,10 @@ def operator_bundle(layout: Layout, name: str, role: Role) -> Path:
     try:
         newest = folder.registry().newest().get(name)
         if newest is None:
-            identities.issue(folder, name, role, now=now)
+            identities.issue(folder, [name], role, now=now)
             RunningBroker(folder, folder.settings()).reload()
         elif newest.expires <= now + timedelta(days=DEVICE_RENEW_DAYS):
-            identities.renew(folder, name, now=now)
+            identities.renew(folder, [name], now=now)
         return folder.bundle_path(name)
     except EdgeError as error:
         raise ServiceError(f"mosquitto: {error}") from None
@@ -105,14 +105,16 @@ def device_bundles(layout: Layout, names: Collection[str]) -> Path:
     bundles = layout.gateway / "devices"
     soon = now + timedelta(days=DEVICE_RENEW_DAYS)
     try:
-        bundles.mkdir(mode=0o700, exist_ok=True)
         newest = folder.registry().newest()
-        for name in names:
-            if name not in newest:
-                identities.issue(folder, name, Role.DEVICE, now=now, out=bundles)
-            elif newest[name].expires <= soon or not (bundles / f"{name}.pem").exists():
-                identities.renew(folder, name, now=now, out=bundles)
+        missing = [name for name in names if name not in newest]
+        due = [
+            name
+            for name in names
+            if name in newest and (newest[name].expires <= soon or not (bundles / f"{name}.pem").exists())
+        ]
+        identities.issue(folder, missing, Role.DEVICE, now=now, out=bundles)
+        identities.renew(folder, due, now=now, out=bundles)
         RunningBroker(folder, folder.settings()).reload()
-    except (EdgeError, OSError) as error:
+    except EdgeError as error:
         raise ServiceError(f"mosquitto: {error}") from None
     return bundles

@@ -14,7 +14,6 @@ from typing import Any
 from .. import identities
 from ..acl import describe
 from ..broker import RunningBroker
-from ..errors import FolderError
 from ..folder import GatewayFolder
 from ..identities import Bundle
 from ..registry import Certificate, Registry, Role
@@ -124,12 +123,7 @@ def _init(flags: argparse.Namespace) -> int:
 
 def _add(flags: argparse.Namespace) -> int:
     folder, now = GatewayFolder(flags.gateway), datetime.now(UTC)
-    names, registry = tuple(dict.fromkeys(flags.names)), folder.registry()
-    for name in names:
-        registry.check_new(name)  # All of them, or none.
-    _make_out(flags)
-    issued = [identities.issue(folder, name, flags.role, now=now, days=flags.days, out=flags.out) for name in names]
-    return _report(folder, issued)
+    return _report(folder, identities.issue(folder, flags.names, flags.role, now=now, days=flags.days, out=flags.out))
 
 
 def _renew(flags: argparse.Namespace) -> int:
@@ -137,25 +131,11 @@ def _renew(flags: argparse.Namespace) -> int:
         print("smartcity-edge: nothing to renew: give names, or --broker", file=sys.stderr)
         return 2
     folder, now = GatewayFolder(flags.gateway), datetime.now(UTC)
-    names, registry = tuple(dict.fromkeys(flags.names)), folder.registry()
-    for name in names:
-        registry.current(name)
-    _make_out(flags)
-    issued = [identities.renew(folder, name, now=now, days=flags.days, out=flags.out) for name in names]
+    issued = identities.renew(folder, flags.names, now=now, days=flags.days, out=flags.out)
     if flags.broker:
         identities.renew_broker(folder, now=now)
         print("the broker has a new certificate")
     return _report(folder, issued)
-
-
-def _make_out(flags: argparse.Namespace) -> None:
-    """Before anything is issued: a name without a bundle could only be renewed."""
-    if flags.out is None:
-        return
-    try:
-        flags.out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise FolderError(f"--out {flags.out} cannot be made: {error.strerror}") from None
 
 
 def _report(folder: GatewayFolder, issued: Sequence[Bundle]) -> int:
