@@ -295,6 +295,41 @@ def test_a_recorder_outlives_its_broker_and_names_the_gap(tmp_path: Path) -> Non
         own.kill()
 
 
+def test_of_two_recorders_with_one_client_id_one_ends_and_says_so(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    paths = {}
+    for name in ("first", "second"):
+        path = tmp_path / f"{name}.mcap"
+        arguments = [
+            "record",
+            str(path),
+            "--broker",
+            mosquitto.address,
+            "--topic",
+            "twice/#",
+            "--client-id",
+            "the-same",
+        ]
+        process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        STARTED.append(process)
+        paths[process] = path
+    wait_for(lambda: any(process.poll() is not None for process in paths), "one of them to end")
+    [ended] = [process for process in paths if process.poll() is not None]
+    [left] = paths.keys() - {ended}
+    _, errors = ended.communicate()
+    assert ended.returncode == 1
+    assert "another client connects as us" in errors
+    assert "Traceback" not in errors
+    assert read(paths[ended], Findings(strict=True)) == []  # Its file has its end.
+    client = Client(mosquitto)
+
+    def heard() -> list[Message]:
+        client.publish([Message(0, "twice/a", 1, False, b"", b"after")])
+        return read(paths[left], Findings())
+
+    wait_for(heard, "the other to go on")
+    assert left.poll() is None
+
+
 def test_files_rotate_by_time_and_lose_nothing(mosquitto: Mosquitto, tmp_path: Path) -> None:
     recording = Recording(mosquitto, tmp_path / "x.mcap", "rotate/#", "--rotate-every", "1s")
     client, sent = Client(mosquitto), 0

@@ -10,6 +10,7 @@ import select
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ UNSENT_BYTES_MAX = 4 * 1024 * 1024
 KEEPALIVE_S = 30
 ANSWER_TIMEOUT_S = 10.0
 RECEIVE_MAX = 65_535
+LOSSES_MAX, LOSSES_S = 3, 5.0
 
 FINAL = {
     0x81: "it cannot read what was sent",
@@ -60,6 +62,28 @@ class Broker:
 
 class ConnectionLost(Exception):  # noqa: N818 - an event of the network, not a defect.
     """The connection is gone; the message says why."""
+
+
+class Losses:
+    """Tells a broker that went away from one that ends every connection: because of what is sent, where it does not
+    say so, or because another client connects as us, which Mosquitto 2.0 does not say either."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._at: deque[float] = deque(maxlen=LOSSES_MAX)
+
+    def add(self, why: ConnectionLost) -> None:
+        """A connection that had been made is lost.
+
+        Raises:
+            BrokerError: too many, too soon after each other, for connecting once more to help.
+        """
+        self._at.append(time.monotonic())
+        if len(self._at) == LOSSES_MAX and self._at[-1] - self._at[0] < LOSSES_S:
+            raise BrokerError(
+                f"{self._broker} ended {LOSSES_MAX} connections within {LOSSES_S:.0f} s ({why}): another client "
+                "connects as us (give each its own client id or identity), or the broker does not take what is sent"
+            )
 
 
 class Connection:

@@ -17,7 +17,7 @@ from smartcity.contracts import mqtt
 
 from ..errors import BrokerError
 from . import packets
-from .connection import Broker, Connection, ConnectionLost
+from .connection import Broker, Connection, ConnectionLost, Losses
 from .errors import CaptureError
 from .formats.mcap import McapWriter
 from .message import Message
@@ -112,6 +112,7 @@ class Recorder:
         self._owed = bytearray()
         """Acknowledgements for what came in one read."""
         self._time_ns = 0
+        self._losses = Losses(broker)
         self._connection = self._connect()
         try:
             self._files = Files(options)
@@ -130,7 +131,7 @@ class Recorder:
         end = time.monotonic() + self._options.duration_s if self._options.duration_s else None
         try:
             try:
-                self._subscribe()
+                self._begin()
                 while not self._done(end):
                     self._turn()
             finally:
@@ -196,16 +197,27 @@ class Recorder:
     def _connect(self) -> Connection:
         return Connection(self._broker)
 
+    def _begin(self) -> None:
+        try:
+            self._subscribe()
+        except ConnectionLost as error:
+            self._reconnect(error)
+
     def _subscribe(self) -> None:
         self._time_ns = time.time_ns()
         self._connection.subscribe(self._options.filters, QOS, self._hear)
         self._acknowledge()
 
     def _reconnect(self, why: ConnectionLost) -> None:
-        """As long as it takes: a recorder outlives its broker."""
+        """As long as it takes: a recorder outlives its broker.
+
+        Raises:
+            BrokerError: the broker ends each connection soon after it was made.
+        """
         lost_ns = time.time_ns()
         self._log(f"connection to {self._broker} lost: {why}")
         self._connection.close()
+        self._losses.add(why)
         self._owed.clear()
         said = ""
         while not self._stopping():

@@ -18,7 +18,7 @@ from smartcity.contracts.limits import MQTT_PACKET_BYTES_MAX
 from ..errors import BrokerError
 from . import packets
 from .choose import Choice, Target
-from .connection import Broker, Connection, ConnectionLost
+from .connection import Broker, Connection, ConnectionLost, Losses
 from .errors import CaptureError
 from .message import Message
 from .pace import Pace, PacingError
@@ -117,6 +117,7 @@ class Replayer:
         self._pace: Pace | None = None
         self._quit = False
         self._looked_at = 0
+        self._losses = Losses(broker)
         self._connection = self._connect()
 
     def run(self, open_capture: Open) -> Report:
@@ -279,10 +280,11 @@ class Replayer:
         """A connection again, and everything unconfirmed once more.
 
         Raises:
-            BrokerError: not within RECONNECT_TIMEOUT_S.
+            BrokerError: not within RECONNECT_TIMEOUT_S, or the broker ends each connection soon after it was made.
         """
         self._log(f"connection to {self._broker} lost: {why}")
         self._connection.close()
+        self._losses.add(why)
         deadline = time.monotonic() + RECONNECT_TIMEOUT_S
         while True:
             try:
