@@ -129,6 +129,18 @@ def test_where_a_run_ends_does_not_depend_on_its_pace(readings_max: int, pace: f
     assert times == [WALL + timedelta(seconds=0.4) * n for n in range(13)]
 
 
+def test_a_reading_is_pulled_as_soon_as_its_time_has_come() -> None:
+    now = [WALL]
+    source = Source(SmallWorld(), begin=WALL, until="never", end=None, now=lambda: now[0])
+    found = []
+    for milliseconds in (100, 399, 400, 799, 850, 1_000, 1_200, 3_000):
+        now[0] = WALL + timedelta(milliseconds=milliseconds)
+        found += source.pull(readings_max=1000, monotonic=lambda: 0.0, budget_s=1.0)
+        assert len(found) == 1 + milliseconds // 400
+        assert not source.behind
+        assert source.reached == now[0]
+
+
 def test_a_run_ends_at_the_time_it_is_told() -> None:
     world = SmallWorld()
     end = WALL + timedelta(seconds=1.5)

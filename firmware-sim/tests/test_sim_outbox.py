@@ -197,6 +197,11 @@ def test_the_hot_queries_use_the_index(outbox: Outbox, path: Path) -> None:
         assert "TEMP B-TREE" not in plan
 
 
+def test_appending_to_the_log_touches_its_end_alone(outbox: Outbox, path: Path) -> None:
+    assert rows(path, "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'log'") == []
+    assert rows(path, "SELECT count(*) FROM log") == [(0,)]
+
+
 def test_a_file_that_is_no_outbox_is_named(path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
     with pytest.raises(OutboxError, match=r"outbox\.db"):

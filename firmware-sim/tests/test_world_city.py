@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -60,13 +61,33 @@ def test_all_five_streams_come_and_every_device_is_known_from_the_start() -> Non
     assert {name for name in names if "-resp-" not in name} <= {one.device_id for one in found}
 
 
-def test_times_are_whole_seconds_up_to_until() -> None:
+def test_it_observes_up_to_until_and_then_goes_on() -> None:
+    whole = list(City(settings()).observe(START + timedelta(seconds=30)))
     city = City(settings(start=START + timedelta(microseconds=700)))
-    found = list(city.observe(START + timedelta(seconds=20, microseconds=5)))
-    assert found[0].time == START
-    assert found[-1].time == START + timedelta(seconds=20)
-    assert not list(city.observe(START + timedelta(seconds=20)))
-    assert next(city.observe(START + timedelta(seconds=21))).time == START + timedelta(seconds=21)
+    found = []
+    for milliseconds in (0, 1, 430, 431, 999, 1_000, 1_999, 7_340, 30_000):
+        until = START + timedelta(milliseconds=milliseconds)
+        found += city.observe(until)
+        assert found == [one for one in whole if one.time <= until]
+        assert not list(city.observe(until))
+    assert found == whole
+
+
+def test_each_vehicle_has_its_own_hundredth_and_sites_keep_to_the_second() -> None:
+    hundredths: dict[str, set[int]] = {}
+    for one in observed(City(settings(vehicles=6)), 5):
+        assert one.time.microsecond % 10_000 == 0
+        hundredths.setdefault(one.device_id, set()).add(one.time.microsecond // 10_000)
+    for route in ("wt", "lb"):
+        vehicles = [values for name, values in hundredths.items() if f"{route}-veh-" in name]
+        assert all(len(values) == 1 for values in vehicles)
+        assert len(set.union(*vehicles)) == len(vehicles) == 6
+    assert all(values == {0} for name, values in hundredths.items() if "-veh-" not in name)
+
+
+def test_a_fleet_spreads_over_the_second() -> None:
+    of_each = Counter(device.hundredth for device in City(settings(vehicles=1_000))._vehicles)
+    assert of_each == dict.fromkeys(range(100), 20)
 
 
 def test_an_abandoned_iterator_loses_nothing() -> None:
@@ -85,8 +106,9 @@ def test_it_is_lazy() -> None:
 
 def test_skipping_leads_to_the_same_world() -> None:
     straight, skipping = City(settings()), City(settings())
-    expected = [one for one in observed(straight, 12) if one.time > START + 10 * MINUTE]
-    skipping.skip(START + 10 * MINUTE)
+    to = START + 10 * MINUTE + timedelta(milliseconds=500)
+    expected = [one for one in observed(straight, 12) if one.time > to]
+    skipping.skip(to)
     assert observed(skipping, 12) == expected
 
 
@@ -105,7 +127,7 @@ def test_intervals_are_kept() -> None:
         name: sum(one.device_id == device and one.stream.name == name for one in found)
         for name, device in (("gps", "wt-veh-001"), ("vehicle", "wt-veh-001"), ("camera", "wt-cam-01"))
     }
-    assert count == {"gps": 151, "vehicle": 61, "camera": 10}
+    assert count == {"gps": 150, "vehicle": 60, "camera": 10}
 
 
 def test_circulating_vehicles_depart_again() -> None:

@@ -18,6 +18,7 @@ from smartcity.contracts.streams import GPS
 from smartcity.sim.observation import Observation
 from smartcity.sim.run import run
 from smartcity.sim.settings import RunSettings, WorldSettings
+from smartcity.sim.world.moment import HUNDREDTHS
 
 PAYLOAD = (
     b"$GPRMC,120000.00,A,4327.84000,N,08031.24000,W,27.000,120.00,020326,,,A*5F\r\n"
@@ -27,24 +28,27 @@ PAYLOAD = (
 
 @dataclass(slots=True)
 class Constant:
-    """Each device says the same in each second."""
+    """Each device says the same in each second, at its own hundredth of it."""
 
     device_ids: Sequence[str]
-    reached: datetime
+    second: datetime
+    said: int = 0
+    """How many of the devices have spoken in this second."""
     arrivals: Sequence[tuple[str, str, datetime]] = ()
     finished: bool = False
 
     def observe(self, until: datetime) -> Iterator[Observation]:
-        while self.reached < until:
-            self.reached += timedelta(seconds=1)
-            for device_id in self.device_ids:
-                yield Observation(
-                    device_id=device_id, stream=GPS, time=self.reached, payload=PAYLOAD,
-                    metadata='{"vehicle_type":"car"}',
-                )  # fmt: skip
+        while (time := self.second + HUNDREDTHS[self.said * 100 // len(self.device_ids)]) <= until:
+            yield Observation(
+                device_id=self.device_ids[self.said], stream=GPS, time=time, payload=PAYLOAD,
+                metadata='{"vehicle_type":"car"}',
+            )  # fmt: skip
+            self.said += 1
+            if self.said == len(self.device_ids):
+                self.second, self.said = self.second + timedelta(seconds=1), 0
 
     def skip(self, until: datetime) -> None:
-        self.reached = until
+        self.second, self.said = until, 0
 
 
 def main() -> None:

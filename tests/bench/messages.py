@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import reduce
 
 from smartcity.contracts.envelope import Envelope, format_time
+from smartcity.contracts.routes import route
 from smartcity.contracts.streams import STREAM_BY_NAME
 from smartcity.contracts.topics import reading_topic
 
@@ -17,6 +18,8 @@ DEVICES = 50
 PAYLOAD_BYTES = 280
 FRAME_BYTES = 30_000
 START = datetime.now(UTC) - timedelta(minutes=30)
+_ROAD = [route("waterloo-toronto").point_at(metre / 1000) for metre in range(0, 100_000, 31)]
+"""Where vehicles are, in degrees; a position off the road would cost the lake less."""
 
 
 def make_foreign(number: int, sent_at: datetime = START) -> Made:
@@ -63,10 +66,12 @@ def _sentence(body: str) -> str:
 
 def _gps(number: int, time: datetime) -> tuple[bytes, str]:
     clock, day = time.strftime("%H%M%S.") + f"{time.microsecond // 10_000:02d}", time.strftime("%d%m%y")
-    minutes = 20 + number % 9000 / 1000
+    latitude, longitude = _ROAD[number % len(_ROAD)]
+    north = f"{int(latitude):02d}{latitude % 1 * 60:07.4f},N"
+    west = f"{int(-longitude):03d}{-longitude % 1 * 60:07.4f},W"
     burst = (
-        _sentence(f"GPRMC,{clock},A,43{minutes:07.4f},N,07958.2340,W,54.00,87.5,{day},,,A")
-        + _sentence(f"GPGGA,{clock},43{minutes:07.4f},N,07958.2340,W,1,09,0.9,329.0,M,-35.0,M,,")
+        _sentence(f"GPRMC,{clock},A,{north},{west},54.00,87.5,{day},,,A")
+        + _sentence(f"GPGGA,{clock},{north},{west},1,09,0.9,329.0,M,-35.0,M,,")
         + _sentence("GPGSA,A,3,02,05,07,09,13,15,18,26,29,,,,1.7,0.9,1.4")
         + _sentence("GPVTG,87.5,T,,M,54.00,N,100.01,K,A")
     )
@@ -82,9 +87,10 @@ def _vehicle(number: int, _time: datetime) -> tuple[bytes, str]:
         f"7E8 03 41 0F {0x30 + moving % 17:02X} ", f"7E8 04 41 10 {moving >> 7 & 0x1F:02X} {moving >> 1 & 0xFF:02X} ",
         f"7E8 04 41 1F {number >> 8 & 0xFF:02X} {number & 0xFF:02X} ", "7E8 02 43 00 ",
     )  # fmt: skip
+    latitude, longitude = _ROAD[number % len(_ROAD)]
     metadata = {
         "make": "Toyota", "model": "Corolla", "year": 2021, "fuel_type": "petrol",
-        "latitude": 43.48, "longitude": -79.96, "location": "401 East", "direction": 87.5,
+        "latitude": round(latitude, 5), "longitude": round(longitude, 5), "location": "401 East", "direction": 87.5,
     }  # fmt: skip
     return "".join(f"{answer}\r\r>" for answer in answers).encode(), json.dumps(metadata, separators=(",", ":"))
 

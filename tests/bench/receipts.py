@@ -4,7 +4,7 @@
 
 Subscribes to `devices/#` at QoS 1, and every 200 ms (the bridge's default) publishes each device's new readings to
 `receipts/<device>` in coalesced ranges. Once a second it replaces the report: counts since the beginning, and the lags
-of the second that has passed.
+of all readings of the second that has passed, from event time to reception.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from wire import Session, packet, text
 
 INTERVAL_S = 0.2
 REPORT_S = 1.0
-LAG_OF_EACH = 10
-"""Lags are computed for each tenth reading."""
 _ID = b"\x26\x00\x02id"
 _TIME = b"\x26\x00\x04time"
 
@@ -123,9 +121,8 @@ class Giver:
             spans[-1] = (boot, spans[-1][1], sequence)
         else:
             spans.append((boot, sequence, sequence))
-        if self._counts["readings"] % LAG_OF_EACH == 0:
-            at = data.index(_TIME, begin, end) + len(_TIME) + 2
-            self._lags.append(now - _seconds(data[at : at + 27]))
+        at = data.index(_TIME, begin, end) + len(_TIME) + 2
+        self._lags.append(now - _seconds(data[at : at + 27]))
 
     def _send(self, data: bytearray) -> None:
         """The gateway reads while it writes to us; for a moment it may not."""

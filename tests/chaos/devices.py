@@ -108,8 +108,8 @@ class Simulator:
     def heads(self) -> dict[tuple[str, str], int]:
         """How far each boot has got, by the devices' log."""
         path = self.state / "outbox.db"
-        sql = "SELECT b.device_id, b.boot, (SELECT coalesce(max(sequence), 0) FROM log l"
-        sql += " WHERE l.device_id = b.device_id AND l.boot = b.boot) FROM boots b"
+        sql = "SELECT device_id, boot, coalesce(max(sequence), 0) FROM boots LEFT JOIN log USING (device_id, boot)"
+        sql += " GROUP BY device_id, boot"
         with contextlib.suppress(sqlite3.OperationalError):
             if path.exists():
                 with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)) as db:

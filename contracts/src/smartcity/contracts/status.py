@@ -28,7 +28,12 @@ class Status:
     """Wall clock of the report, RFC 3339; empty in a last will, which is written before the connection breaks."""
 
     def encode(self) -> bytes:
-        return json.dumps(dataclasses.asdict(self), separators=(",", ":")).encode()
+        # Not `asdict`, which copies what it finds, at twice the cost of all the rest: a fleet reports all the time.
+        document = {name: getattr(self, name) for name in _MEMBERS}
+        return json.dumps(document, separators=(",", ":")).encode()
+
+
+_MEMBERS = tuple(field.name for field in dataclasses.fields(Status))
 
 
 def decode_status(payload: bytes) -> Status:
@@ -39,7 +44,7 @@ def decode_status(payload: bytes) -> Status:
     """
     try:
         document = json.loads(payload)
-        known = {field.name: document[field.name] for field in dataclasses.fields(Status) if field.name in document}
+        known = {name: document[name] for name in _MEMBERS if name in document}
         status = Status(**known)
     except (ValueError, TypeError) as error:
         raise StatusError(str(error)) from error

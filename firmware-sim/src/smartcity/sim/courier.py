@@ -115,7 +115,6 @@ class Courier:
         """A new boot of each device; devices that only have a backlog of earlier boots are started to send it."""
         backlog = self._outbox.boots_pending()
         names = list(dict.fromkeys([*device_ids, *backlog]))
-        self._outbox.make_room(len(names))
         with self._outbox.transaction():
             for device_id in names:
                 boot = self._outbox.start(device_id)
@@ -198,6 +197,21 @@ class Courier:
     def _handle_one(self, endpoint: _Endpoint, event: Connected | Disconnected | Acknowledged | Received) -> None:
         device = endpoint.device
         match event:
+            case Acknowledged(_, (boot, sequence), reason_code):
+                device.on_puback((boot, sequence), reason_code)
+                if self._confirm == "puback" and reason_code < 0x80:
+                    self._take_receipt(device, {boot: [(sequence, sequence)]})
+            case Received(_, payload):
+                try:
+                    ranges = decode_receipt(payload)
+                except ReceiptError as error:
+                    log.warning("%s: a receipt that is none: %s", device.device_id, error)
+                    return
+                self._take_receipt(device, ranges)
+            case Acknowledged(_, None, reason_code):
+                endpoint.status_in_flight -= 1
+                if reason_code >= 0x80:
+                    log.warning("%s: the gateway refuses its status (PUBACK 0x%02X)", device.device_id, reason_code)
             case Connected(_, receive_max, packet_bytes_max):
                 if self._unreachable_said_at is not None:
                     self._unreachable_said_at = None
@@ -214,21 +228,6 @@ class Courier:
                 endpoint.report_at = math.inf
                 self._counts.connected -= device.connected
                 device.on_disconnected(blamed=blamed)
-            case Acknowledged(_, None, reason_code):
-                endpoint.status_in_flight -= 1
-                if reason_code >= 0x80:
-                    log.warning("%s: the gateway refuses its status (PUBACK 0x%02X)", device.device_id, reason_code)
-            case Acknowledged(_, (boot, sequence), reason_code):
-                device.on_puback((boot, sequence), reason_code)
-                if self._confirm == "puback" and reason_code < 0x80:
-                    self._take_receipt(device, {boot: [(sequence, sequence)]})
-            case Received(_, payload):
-                try:
-                    ranges = decode_receipt(payload)
-                except ReceiptError as error:
-                    log.warning("%s: a receipt that is none: %s", device.device_id, error)
-                    return
-                self._take_receipt(device, ranges)
 
     def _take_receipt(self, device: Device, ranges: Ranges) -> None:
         confirmed = device.on_receipt(ranges)

@@ -18,17 +18,18 @@ from smartcity.contracts.streams import STREAMS
 
 from .observation import Observation
 from .settings import Until
-from .source import STEP, World
+from .source import STEP, World, step_ends
 
 
 def generate(world: World, *, begin: datetime, until: Until, end: datetime | None) -> Iterator[Observation]:
     """Observations in the steps in which a run makes them, so that it ends where a run ends."""
     if isinstance(until, datetime):
         end = until if end is None else min(until, end)
-    reached = begin
+    reached = step = begin
     while not (end is not None and reached >= end) and not (until == "arrived" and world.finished):
-        reached = reached + STEP if end is None else min(reached + STEP, end)
+        reached = step_ends(step, end)
         yield from world.observe(reached)
+        step += STEP
 
 
 def describe(observation: Observation) -> dict[str, Any]:

@@ -41,15 +41,14 @@ DROP_PENDING_BYTES_MAX = "pending_bytes_max"
 _ROW_OVERHEAD_BYTES = 100  # Ids, times and index entries of a row in `log`, roughly.
 _CHECKPOINT_PAGES = 4_096
 """16 MiB: most rows of `pending` are deleted again before a checkpoint would write them into the file."""
-_CACHE_KIB = 2_048
-_CACHE_KIB_PER_DEVICE = 4
-"""The leaf of `log`'s index to which the device's next reading goes."""
 _EVICT_TO = 0.95  # Eviction frees down to this part of the cap, so that it does not run in every tick.
 _EVICT_ROWS = 1_000
 
-# The unique indexes that the primary keys make serve both hot paths: a receipt deletes a range of one boot, and the
-# next to send are read in the order of sequence. Rows keep their rowid, because payloads of tens of kilobytes inside
-# an index B-tree would spoil it, and because the rowid of `log` is the order of arrival, by which it is evicted.
+# The unique index that the primary key of `pending` makes serves both hot paths: a receipt deletes a range of one boot,
+# and the next to send are read in the order of sequence. Rows keep their rowid, because payloads of tens of kilobytes
+# inside an index B-tree would spoil it, and because the rowid of `log` is the order of arrival, by which it is evicted.
+# `log` has no index: in a fleet's, each reading would dirty a page of its own, its device's leaf (figures in ADR 6).
+# Files of earlier programs have one, and work the same.
 _SCHEMA = """
 CREATE TABLE boots (device_id TEXT NOT NULL, boot TEXT NOT NULL, started_at_us INTEGER NOT NULL,
     PRIMARY KEY (device_id, boot));
@@ -57,8 +56,7 @@ CREATE TABLE pending (device_id TEXT NOT NULL, boot TEXT NOT NULL, sequence INTE
     event_time_us INTEGER NOT NULL, payload BLOB NOT NULL, metadata TEXT,
     PRIMARY KEY (device_id, boot, sequence));
 CREATE TABLE log (device_id TEXT NOT NULL, boot TEXT NOT NULL, sequence INTEGER NOT NULL, stream TEXT NOT NULL,
-    event_time_us INTEGER NOT NULL, payload BLOB NOT NULL, metadata TEXT,
-    PRIMARY KEY (device_id, boot, sequence));
+    event_time_us INTEGER NOT NULL, payload BLOB NOT NULL, metadata TEXT);
 CREATE TABLE refused (device_id TEXT NOT NULL, boot TEXT NOT NULL, sequence INTEGER NOT NULL, stream TEXT NOT NULL,
     event_time_us INTEGER NOT NULL, payload BLOB NOT NULL, metadata TEXT, reason TEXT NOT NULL, detail TEXT,
     refused_at_us INTEGER NOT NULL, PRIMARY KEY (device_id, boot, sequence));
@@ -133,11 +131,6 @@ class Outbox:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
-
-    def make_room(self, devices: int) -> None:
-        """Lets SQLite keep in memory what so many devices write to again and again."""
-        with self._errors("open"):
-            self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB + _CACHE_KIB_PER_DEVICE * devices}")
 
     def start(self, device_id: str) -> str:
         """A new boot of a device: 64 random bits, never derived from a seed, so that no id is ever used twice."""

@@ -99,7 +99,7 @@ def summary(
             for device, route, when in source.world.arrivals
         ],
         "start": format_time(start),
-        "simulated_until": format_time(source.reached),
+        "simulated_until": format_time(source.reached.replace(microsecond=0)),
         "state": str(state.resolve()),
         "boots": boots,
     }

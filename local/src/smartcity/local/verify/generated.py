@@ -23,9 +23,8 @@ _BUSY_TIMEOUT_S = 30.0
 _BODIES = """
     SELECT device_id, boot, sequence, stream, event_time_us, payload, metadata FROM log
     UNION ALL
-    SELECT p.device_id, p.boot, p.sequence, p.stream, p.event_time_us, p.payload, p.metadata FROM pending p
-    WHERE NOT EXISTS (SELECT 1 FROM log l
-                      WHERE l.device_id = p.device_id AND l.boot = p.boot AND l.sequence = p.sequence)
+    SELECT device_id, boot, sequence, stream, event_time_us, payload, metadata FROM pending
+    WHERE (device_id, boot, sequence) NOT IN (SELECT device_id, boot, sequence FROM log)
 """
 _DUE = """
     SELECT device_id, boot, sequence FROM (SELECT device_id, boot, sequence FROM log
