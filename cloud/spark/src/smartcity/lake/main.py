@@ -1,4 +1,4 @@
-"""`smartcity-lake`: run the streaming query, or describe what it has stored."""
+"""`smartcity-lake`: run the streaming query, look after its tables, and see what they hold."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import deadletters_command, maintain_command
 from .describe import Description, describe
 from .errors import EXIT_OK, EXIT_TERMINAL, EXIT_TRANSIENT, LakeError, TerminalError
 from .settings import DEFAULT_BUCKET, Settings, read_storage
@@ -19,6 +20,8 @@ from .settings import DEFAULT_BUCKET, Settings, read_storage
 _EXAMPLE = """example:
   smartcity-lake run --kafka localhost:9092 --bucket smartcity-lake --jars var/jars/spark
   smartcity-lake describe --bucket smartcity-lake
+  smartcity-lake maintain --every 1h
+  smartcity-lake deadletters list --reason checksum_invalid
 
 AWS's own variables say where AWS is: AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID …"""
 
@@ -33,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "describe":
             return _describe(options)
+        if options.command == "maintain":
+            return maintain_command.run(options, given)
+        if options.command == "deadletters":
+            return deadletters_command.run(options)
         return _run(given) if options.command == "run" else _drive(options)
     except LakeError as error:
         print(f"smartcity-lake: {error}", file=sys.stderr)
@@ -93,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,describe}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,maintain,deadletters,describe}")
     run = commands.add_parser("run", help="run the streaming query under a supervisor until SIGTERM")
     drive = commands.add_parser("drive")  # The child of `run`, not meant to be called by hand.
     drive.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
@@ -101,20 +108,29 @@ def _parser() -> argparse.ArgumentParser:
         _add_query_flags(command)
     shown = commands.add_parser("describe", help="tables with rows, files, size and latest snapshot")
     shown.add_argument("--json", action="store_true", help="as one JSON document")
-    for command in (run, drive, shown):
+    maintain = commands.add_parser("maintain", help="compact the tables, expire snapshots, remove orphans; see docs")
+    _add_spark_flags(maintain)
+    maintain_command.add_flags(maintain)
+    letters = commands.add_parser("deadletters", help="what was refused: list it, show it, send it back after a fix")
+    for command in (run, drive, shown, maintain, *deadletters_command.add_commands(letters)):
         bucket = os.environ.get("SMARTCITY_BUCKET", DEFAULT_BUCKET)
         command.add_argument("--bucket", default=bucket, help=f"the lake's bucket (default {bucket})")
     return parser
 
 
-def _add_query_flags(command: argparse.ArgumentParser) -> None:
+def _add_spark_flags(command: argparse.ArgumentParser) -> None:
     env = os.environ.get
     var = env("SMARTCITY_VAR", "var")
-    command.add_argument("--kafka", default=env("SMARTCITY_KAFKA", "localhost:9092"), help="HOST:PORT of Kafka")
     jars = Path(env("SMARTCITY_SPARK_JARS") or f"{var}/jars/spark")
     command.add_argument("--jars", type=Path, default=jars, help=f"folder of Spark's jars (default {jars})")
     command.add_argument("--master", default=env("SMARTCITY_SPARK_MASTER", "local[2]"), help="Spark master")
     command.add_argument("--driver-memory", default="1g", help="heap of the driver's JVM (default 1g)")
+
+
+def _add_query_flags(command: argparse.ArgumentParser) -> None:
+    _add_spark_flags(command)
+    kafka = os.environ.get("SMARTCITY_KAFKA", "localhost:9092")
+    command.add_argument("--kafka", default=kafka, help=f"HOST:PORT of Kafka (default {kafka})")
     command.add_argument("--trigger-s", type=_seconds, default=10.0, help="time between batches (default 10)")
     command.add_argument(
         "--offsets-per-trigger-max", type=int, default=20_000, help="most records in a batch (default 20000)"

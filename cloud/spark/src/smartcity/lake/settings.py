@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 DEFAULT_BUCKET = "smartcity-lake"
@@ -52,6 +53,16 @@ class Settings:
     """Where `/metrics` and `/healthz` are served; None for nowhere."""
     available_now: bool = False
     """Read what Kafka has, then end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How old something is before maintenance deletes it."""
+
+    snapshots_keep: timedelta = timedelta(hours=1)
+    """Longer than any query on the lake runs, and than clocks of two writers differ."""
+    orphans_after: timedelta = timedelta(days=3)
+    """Longer than a writer may pause between writing a file and committing it (SIGSTOP, a laptop asleep)."""
 
 
 def read_storage(bucket: str, environment: Mapping[str, str] = os.environ) -> Storage:

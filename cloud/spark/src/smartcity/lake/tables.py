@@ -27,6 +27,8 @@ class Table:
     time_column: str
     key: tuple[str, ...]
     """Rows with equal keys are one and the same reading, or the same record of Kafka."""
+    sort_by: tuple[str, ...]
+    """Order of the rows within the files that compaction writes. Changing it needs no more than the next compaction."""
 
     @property
     def qualified_name(self) -> str:
@@ -38,7 +40,13 @@ class Table:
 
 
 STREAM_TABLES = tuple(
-    Table(name=stream.table, columns=lake_columns(stream), time_column="timestamp", key=("device_id", "id"))
+    Table(
+        name=stream.table,
+        columns=lake_columns(stream),
+        time_column="timestamp",
+        key=("device_id", "id"),
+        sort_by=("route", "timestamp"),
+    )
     for stream in STREAMS
 )
 DEAD_LETTERS = Table(
@@ -47,6 +55,7 @@ DEAD_LETTERS = Table(
     time_column="received_at",
     # A topic that was deleted and made again counts its offsets from zero: the time tells the two apart.
     key=("kafka_topic", "kafka_partition", "kafka_offset", "received_at"),
+    sort_by=("received_at",),
 )
 TABLES = (*STREAM_TABLES, DEAD_LETTERS)
 
@@ -59,6 +68,8 @@ _PROPERTIES = {
     # Every commit writes a metadata file: keep the newest ones only.
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
+    # Stream and maintenance commit to one table: whoever loses the race commits again on what the other made.
+    "commit.retry.num-retries": "10",
 }
 
 

@@ -5,11 +5,12 @@ from .bridge import BRIDGE
 from .dashboard import DASHBOARD
 from .kafka import KAFKA
 from .lake import LAKE
+from .maintenance import MAINTENANCE
 from .mosquitto import MOSQUITTO
 from .s3 import S3
 from .service import Place, Service
 
-SERVICES: tuple[Service, ...] = (S3, AWS, MOSQUITTO, KAFKA, BRIDGE, LAKE, DASHBOARD)
+SERVICES: tuple[Service, ...] = (S3, AWS, MOSQUITTO, KAFKA, BRIDGE, LAKE, DASHBOARD, MAINTENANCE)
 """Each stands after what it needs."""
 
 __all__ = ["SERVICES", "Place", "Service"]

@@ -1,0 +1,158 @@
+"""Maintenance without Spark: the look-up over an expired history, the schedule, leftovers on a real S3 endpoint."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from smartcity.lake import maintain as maintenance
+from smartcity.lake.commit import BATCH_ID, QUERY_ID, newest_batch
+from smartcity.lake.describe import Description
+from smartcity.lake.errors import EXIT_OK, EXIT_TERMINAL, TerminalError, TransientError
+from smartcity.lake.frames import s3_client
+from smartcity.lake.leftovers import abort_uploads, remove_temporary
+from smartcity.lake.maintain import STEP_ATTEMPTS_MAX, Upkeep, attempt
+from smartcity.lake.maintain_command import duration_of, report_text
+from smartcity.lake.schedule import Schedule
+from smartcity.lake.settings import Storage
+
+
+def snapshot(parent: int | None, **summary: str) -> SimpleNamespace:
+    names = {QUERY_ID: summary.get("query"), BATCH_ID: summary.get("batch")}
+    return SimpleNamespace(summary=lambda: names, parentId=lambda: parent)
+
+
+class ExpiredTable:
+    """A compaction's snapshot, whose parent is (or is not) there any more, and a tag."""
+
+    def __init__(self, *, parent: int | None) -> None:
+        self._current = snapshot(parent)
+        self._known = {"stream-q": snapshot(1, query="q", batch="7"), 1: snapshot(None, query="q", batch="6")}
+
+    def currentSnapshot(self) -> object:  # noqa: N802
+        return self._current
+
+    def snapshot(self, key: int | str) -> object:
+        return self._known.get(key)
+
+
+def test_the_look_up_goes_on_at_the_tag_where_the_history_was_expired() -> None:
+    assert newest_batch(ExpiredTable(parent=99), "q") == 7
+    assert newest_batch(ExpiredTable(parent=99), "other") is None
+
+
+def test_a_tag_does_not_outweigh_a_whole_history() -> None:
+    assert newest_batch(ExpiredTable(parent=1), "q") == 6, "rolled back by hand: the batch after it is not in the table"
+    assert newest_batch(ExpiredTable(parent=None), "q") is None
+
+
+def test_a_step_is_tried_again_until_its_last_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "STEP_PAUSE_S", 0.0)
+    calls: list[int] = []
+
+    def wins_at_last() -> int:
+        calls.append(1)
+        if len(calls) < STEP_ATTEMPTS_MAX:
+            raise TransientError("another commit was quicker")
+        return 5
+
+    assert attempt(wins_at_last) == 5
+    calls.clear()
+
+    def always(error: Exception) -> int:
+        calls.append(1)
+        raise error
+
+    with pytest.raises(TransientError, match="quicker"):
+        attempt(lambda: always(TransientError("quicker")))
+    assert len(calls) == STEP_ATTEMPTS_MAX
+    with pytest.raises(TerminalError):
+        attempt(lambda: always(TerminalError("no such bucket")))
+    assert len(calls) == STEP_ATTEMPTS_MAX + 1
+
+
+def test_durations_are_read_and_bounded() -> None:
+    read = duration_of(timedelta(minutes=10))
+    assert [read("600s"), read("1h"), read("3d")] == [timedelta(minutes=10), timedelta(hours=1), timedelta(days=3)]
+    for wrong in ("9m", "1", "h", "1w", "-1h", "1.5h"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            read(wrong)
+
+
+def test_the_report_names_what_was_given_up() -> None:
+    before, after = (Description(table="gps", files=files, bytes=10**6, snapshots=9) for files in (40, 2))
+    text = report_text([Upkeep(table="gps", before=before, after=after, given_up=("files compacted: too slow",))])
+    assert "40 → 2" in text
+    assert "given up: files compacted: too slow" in text
+
+
+def _script(folder: Path, body: str) -> list[str]:
+    script = folder / "run.py"
+    script.write_text(f"import os, pathlib, sys, time\nruns = pathlib.Path({str(folder / 'runs')!r})\n{body}\n")
+    return [sys.executable, str(script)]
+
+
+_COUNT = "runs.write_text('x' + (runs.read_text() if runs.exists() else ''))\n"
+
+
+def test_the_schedule_goes_on_after_a_failure_and_ends_on_what_nothing_mends(tmp_path: Path) -> None:
+    body = f"{_COUNT}sys.exit({EXIT_TERMINAL} if len(runs.read_text()) == 3 else 1)"
+    schedule = Schedule(_script(tmp_path, body), every_s=0.01, run_timeout_s=60)
+    assert schedule.run() == EXIT_TERMINAL
+    assert schedule.runs == 3
+
+
+def test_a_run_that_takes_too_long_is_killed_and_stop_leaves_nothing(tmp_path: Path) -> None:
+    body = f"{_COUNT}runs.with_name('pid' + str(len(runs.read_text()))).write_text(str(os.getpid()))\ntime.sleep(600)"
+    schedule = Schedule(_script(tmp_path, body), every_s=0.01, run_timeout_s=2)
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(schedule.run()))
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid2").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    schedule.stop()
+    thread.join(30)
+    assert codes == [EXIT_OK]
+    for name in ("pid1", "pid2"):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / name).read_text()), 0)
+
+
+@pytest.fixture
+def place(storage: Storage) -> Storage:
+    own = dataclasses.replace(storage, bucket="leftovers")
+    s3_client(own).create_bucket(Bucket=own.bucket)
+    return own
+
+
+def test_leftovers_go_when_they_are_old_and_nothing_else(place: Storage) -> None:
+    client = s3_client(place)
+    kept = [
+        f"checkpoints/stream/{name}" for name in ("metadata", "offsets/7", "commits/7", "sources/0/0", "offsets/.7")
+    ]
+    temporary = [
+        "checkpoints/stream/offsets/.8.0d5b3c4e-1111-4222-8333-444455556666.tmp",
+        "checkpoints/stream/.metadata.0d5b3c4e-1111-4222-8333-444455556667.tmp",
+        "checkpoints/stream/state/.1.delta.0d5b3c4e-1111-4222-8333-444455556668.TID12.tmp",
+    ]
+    elsewhere = "warehouse/.8.0d5b3c4e-1111-4222-8333-444455556666.tmp"
+    for key in (*kept, *temporary, elsewhere):
+        client.put_object(Bucket=place.bucket, Key=key, Body=b"x")
+    client.create_multipart_upload(Bucket=place.bucket, Key="warehouse/large.parquet")
+    before, after = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(hours=1)
+    assert (remove_temporary(place, before), abort_uploads(place, before)) == ([], [])
+    assert sorted(remove_temporary(place, after)) == sorted(temporary)
+    assert abort_uploads(place, after) == ["warehouse/large.parquet"]
+    assert abort_uploads(place, after) == []
+    left = [item["Key"] for item in client.list_objects_v2(Bucket=place.bucket)["Contents"]]
+    assert sorted(left) == sorted([*kept, elsewhere])

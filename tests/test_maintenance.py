@@ -1,0 +1,115 @@
+"""A drive through the whole stack while the tables are maintained, and the lake's driver is killed in between."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from smartcity.local import process
+from smartcity.local.demo import SIMULATOR
+from smartcity.local.environment import child_environment
+from smartcity.local.programs import find_java
+from smartcity.local.stack import Stack
+from smartcity.local.verify.audit import Scope, audit
+from smartcity.local.verify.lake import Lake, LakeAccess
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(900)]
+
+SIMULATED_S = 6_000
+SPEED = 40
+"""Two and a half minutes of real time: enough batches for files to compact."""
+COMMITS_PER_KILL = 3
+ARRIVAL_TIMEOUT_S = 180
+MAINTAIN = """
+import sys
+from datetime import timedelta
+from smartcity.lake import maintain, maintain_command
+maintain.FILES_MIN = 2
+maintain_command.SNAPSHOTS_KEEP_MIN = timedelta(seconds=1)
+from smartcity.lake.main import main
+sys.exit(main())
+"""
+"""The command, but for its limits: the drive is short, and makes few files while its driver is killed."""
+
+
+def maintain(stack: Stack) -> list[dict[str, Any]]:
+    """One run; its report per table."""
+    place = stack.place()
+    command = [sys.executable, "-c", MAINTAIN, "maintain", "--snapshots-keep", "20s", "--json"]
+    command += ["--jars", str(place.layout.jars("spark"))]
+    environment = child_environment({**stack.environment(), "JAVA_HOME": str(find_java().home)})
+    began = time.monotonic()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    tables: list[dict[str, Any]] = json.loads(done.stdout)["tables"]
+    print(f"maintained in {time.monotonic() - began:.0f} s")
+    for table in tables:
+        before, after = table["before"], table["after"]
+        print(f"{table['table']}: files {before['files']} → {after['files']}, ", end="")
+        print(f"snapshots {before['snapshots']} → {after['snapshots']}, {table['compacted_files']} files compacted")
+    return tables
+
+
+class Killer(threading.Thread):
+    """Kills the driver of the lake as it commits, when it has committed a few times since the last kill."""
+
+    def __init__(self, stack: Stack, lake: Lake) -> None:
+        super().__init__(name="killer")
+        self.kills = 0
+        self.ended = threading.Event()
+        self._var, self._lake = stack.layout.var, lake
+
+    def run(self) -> None:
+        seen = sum(self._lake.total_records().values())
+        grown = 0
+        while not self.ended.wait(1):
+            now = sum(self._lake.total_records().values())
+            grown += now > seen
+            seen = now
+            if grown >= COMMITS_PER_KILL:
+                victims = list(process.members(self._var, "lake"))
+                for victim in victims:
+                    victim.kill()
+                psutil.wait_procs(victims, timeout=10)
+                self.kills += bool(victims)
+                grown = 0
+
+
+def test_maintained_and_killed_while_it_fills_the_lake_has_each_reading_once(stack: Stack) -> None:
+    state: Path = stack.layout.var / "sim" / "maintained"
+    command = [str(SIMULATOR), "run", "--broker", stack.addresses().mqtt, "--state", str(state)]
+    command += ["--seed", "11", "--start", "2026-03-05T12:00:00Z", "--speed", str(SPEED)]
+    command += ["--duration", str(SIMULATED_S), "--drain-timeout-s", "120", "--quiet", "--json"]
+    simulator = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    runs: list[dict[str, Any]] = []
+    lake = Lake(LakeAccess.from_environment(stack.environment()))
+    killer = Killer(stack, lake)
+    killer.start()
+    try:
+        while simulator.poll() is None:
+            runs += maintain(stack)
+    finally:
+        killer.ended.set()
+        killer.join(60)
+        if simulator.poll() is None:
+            simulator.kill()
+        simulator.wait()
+    print(f"{killer.kills} kills of the driver")
+    assert killer.kills >= 2
+    assert simulator.returncode == 0, "the devices could not deliver everything"
+    runs += maintain(stack)
+    report = audit(lake, Scope(folders=(state,)), wait_s=ARRIVAL_TIMEOUT_S, progress=print)
+    runs += maintain(stack)
+    assert audit(lake, Scope(folders=(state,)), progress=print).document() == report.document()
+    assert report.settled, report.document()
+    assert report.lake == report.generated
+    assert sum(run["compacted_files"] for run in runs) >= 4
+    assert sum(run["expired_snapshots"] for run in runs) >= 5
