@@ -89,7 +89,7 @@ class Session:
             wait_s = started + number * tick_s - time.monotonic()
             late_s = max(late_s, -wait_s)
             time.sleep(max(0.0, wait_s))
-            self._socket.sendall(b"".join(block))
+            self.socket.sendall(b"".join(block))
             sent += len(block)
             while not self.silent(0):
                 acknowledged, rest = self._acknowledgements(acknowledged, rest)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import itertools
 import json
 import os
 import random
@@ -10,8 +12,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,11 @@ import pytest
 
 from smartcity.contracts.envelope import format_time
 from smartcity.contracts.fields import Column, Kind, columns
+from smartcity.contracts.marts import Mart
+from smartcity.contracts.render.spark import spark_schema
 from smartcity.contracts.routes import route
 from smartcity.contracts.streams import CAMERA, STREAMS, Stream
-from smartcity.contracts.tables import frame_key
+from smartcity.contracts.tables import frame_key, lake_columns
 from smartcity.lake.jars import require_jars
 from smartcity.lake.settings import Settings, Storage, read_storage
 
@@ -162,6 +167,85 @@ def as_records(spark: Any) -> Callable[..., Any]:
         return spark.createDataFrame(rows, RECORD_SCHEMA)
 
     return build
+
+
+@pytest.fixture(scope="module")
+def add_rows(spark: Any) -> Callable[..., None]:
+    """Commit rows to a stream's table: each is given by the columns that matter, the others are made up or null."""
+    from pyspark.sql.types import StructType  # noqa: PLC0415
+
+    rng, numbers = random.Random(3), itertools.count(1)
+
+    def add(stream: Stream, rows: list[dict[str, Any]]) -> None:
+        made = []
+        for row in rows:
+            whole = {
+                column.name: None
+                if column.nullable
+                else START
+                if column.kind is Kind.TIMESTAMP
+                else _value(column, rng)
+                for column in lake_columns(stream)
+            }
+            made.append(whole | {"id": f"0123456789abcdef.{next(numbers)}", "device_id": "car-1"} | row)
+        schema = StructType.fromJson(spark_schema(lake_columns(stream)))
+        values = [tuple(row[name] for name in schema.names) for row in made]
+        spark.createDataFrame(values, schema).coalesce(1).writeTo(f"lake.smartcity.{stream.table}").append()
+
+    return add
+
+
+@pytest.fixture(scope="module")
+def build(spark: Any, storage: Storage) -> Callable[..., list[Any]]:
+    """Build marts by name, as `smartcity-lake marts` does; what was built."""
+    from smartcity.lake.marts.recipes import RECIPES  # noqa: PLC0415
+    from smartcity.lake.marts.run import Choice, build_marts  # noqa: PLC0415
+
+    def run(*names: str, **choice: Any) -> list[Any]:
+        recipes = [recipe for recipe in RECIPES if recipe.mart.name in names]
+        return build_marts(spark, Choice(recipes=recipes, **choice), storage, print)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def expect_mart(storage: Storage) -> Callable[..., None]:
+    """Assert that a mart, read without Spark, holds these rows and no others, each on its day, in their columns.
+
+    Rows are given in any order and sorted by the mart's time and the named columns. Numbers are equal to nine digits,
+    since sums are made in another order.
+    """
+
+    def expect(mart: Mart, rows: list[dict[str, Any]], *sort: str) -> None:
+        days: dict[date, list[dict[str, Any]]] = defaultdict(list)
+        for row in sorted(rows, key=lambda row: tuple(row[name] for name in (mart.time_column, *sort))):
+            days[row[mart.time_column].date()].append(row)
+        found = _read_mart(storage, mart)
+        assert sorted(found) == sorted(days)
+        for day, wanted in days.items():
+            assert len(found[day]) == len(wanted), day
+            for got, row in zip(found[day], wanted, strict=True):
+                assert list(got) == [column.name for column in mart.columns]
+                for name, value in row.items():
+                    near = pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
+                    assert got[name] == near, (day, name, got, row)
+                assert got.keys() == row.keys()
+
+    return expect
+
+
+def _read_mart(storage: Storage, mart: Mart) -> dict[date, list[dict[str, Any]]]:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    from smartcity.lake.frames import s3_client  # noqa: PLC0415
+
+    client, found = s3_client(storage), {}
+    for listed in client.list_objects_v2(Bucket=storage.bucket, Prefix=mart.prefix).get("Contents", []):
+        day = date.fromisoformat(listed["Key"].split("dt=")[1][:10])
+        assert listed["Key"] == mart.key(day)
+        body = client.get_object(Bucket=storage.bucket, Key=listed["Key"])["Body"].read()
+        found[day] = pq.read_table(io.BytesIO(body)).to_pylist()
+    return found
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`smartcity-lake`: run the streaming query, look after its tables, and see what they hold."""
+"""`smartcity-lake`: run the streaming query, look after its tables, build the marts, and see what they hold."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from . import deadletters_command, maintain_command
 from .describe import Description, describe
 from .errors import EXIT_OK, EXIT_TERMINAL, EXIT_TRANSIENT, LakeError, TerminalError
+from .marts import command as marts_command
 from .settings import DEFAULT_BUCKET, Settings, read_storage
 
 _EXAMPLE = """example:
@@ -22,6 +23,7 @@ _EXAMPLE = """example:
   smartcity-lake describe --bucket smartcity-lake
   smartcity-lake maintain --every 1h
   smartcity-lake deadletters list --reason checksum_invalid
+  smartcity-lake marts
 
 AWS's own variables say where AWS is: AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID …"""
 
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return maintain_command.run(options, given)
         if options.command == "deadletters":
             return deadletters_command.run(options)
+        if options.command == "marts":
+            return marts_command.run(options)
         return _run(given) if options.command == "run" else _drive(options)
     except LakeError as error:
         print(f"smartcity-lake: {error}", file=sys.stderr)
@@ -100,7 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,maintain,deadletters,describe}")
+    names = "{run,maintain,marts,deadletters,describe}"
+    commands = parser.add_subparsers(dest="command", required=True, metavar=names)
     run = commands.add_parser("run", help="run the streaming query under a supervisor until SIGTERM")
     drive = commands.add_parser("drive")  # The child of `run`, not meant to be called by hand.
     drive.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
@@ -112,7 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_spark_flags(maintain)
     maintain_command.add_flags(maintain)
     letters = commands.add_parser("deadletters", help="what was refused: list it, show it, send it back after a fix")
-    for command in (run, drive, shown, maintain, *deadletters_command.add_commands(letters)):
+    marts = commands.add_parser(
+        "marts", help="build the marts' touched days", epilog=f"example: {marts_command.EXAMPLE}"
+    )
+    _add_spark_flags(marts)
+    marts_command.add_flags(marts)
+    for command in (run, drive, shown, maintain, marts, *deadletters_command.add_commands(letters)):
         bucket = os.environ.get("SMARTCITY_BUCKET", DEFAULT_BUCKET)
         command.add_argument("--bucket", default=bucket, help=f"the lake's bucket (default {bucket})")
     return parser

@@ -13,6 +13,7 @@ from .asyncapi import asyncapi_document
 from .glue import glue_columns
 from .jsonschema import value_schema
 from .markdown import fields_page
+from .marts_page import marts_page
 from .redshift import redshift_table
 from .spark import spark_schema
 
@@ -41,6 +42,7 @@ def rendered_files() -> dict[PurePosixPath, str]:
     )
     files[FOLDER / "asyncapi.json"] = _json(asyncapi_document())
     files[PurePosixPath("docs/fields.md")] = fields_page()
+    files[PurePosixPath("docs/marts.md")] = marts_page()
     return files
 
 

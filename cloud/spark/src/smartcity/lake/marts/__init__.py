@@ -1,0 +1,1 @@
+"""Batch jobs that build the marts of `smartcity.contracts.marts` from the lake's tables."""
