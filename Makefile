@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := contracts/src firmware-sim/src edge/src bridge/src cloud/spark/src cloud/aws/src cloud/dashboard/src local/src
 
-.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-simulator bench-lake
+.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-simulator replay
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -28,7 +28,7 @@ test-unit: setup ## only the tests that start nothing
 chaos: setup ## kill everything again and again, and prove that nothing was lost (CHAOS="--kills 5 --seed 1")
 	@$(PYTHON) -m tests.chaos $(CHAOS)
 
-bench: bench-bridge bench-simulator bench-lake ## every benchmark
+bench: bench-bridge bench-capture bench-gateway bench-lake bench-simulator ## every benchmark
 
 bench-bridge: setup ## CPU per message of the bridge, beside a paho-loop bridge; writes var/bench/bridge.json
 	@$(PYTHON) tests/bench/bridge.py
@@ -36,8 +36,17 @@ bench-bridge: setup ## CPU per message of the bridge, beside a paho-loop bridge;
 bench-simulator: setup ## CPU and memory of 10,000 simulated vehicles (BENCH="--vehicles 1000"); writes var/bench/simulator.json
 	@$(PYTHON) tests/bench/simulator.py $(BENCH)
 
+bench-capture: setup ## recorder and replayer beside mqtt-recorder; writes var/bench/capture.json
+	@$(PYTHON) tests/bench/capture.py
+
+bench-gateway: setup ## honest devices' latency while strangers stall; writes var/bench/gateway.json
+	@$(PYTHON) tests/bench/gateway.py
+
 bench-lake: setup ## records per CPU-second into the lake, beside the tutorials' way; writes var/bench/lake.json
 	@$(PYTHON) tests/bench/lake.py $(BENCH)
+
+replay: setup ## send the recorded drive through the running stack (REPLAY="--restamp --loop")
+	@.venv/bin/smartcity replay edge/fixtures/drive.mcap $(REPLAY)
 
 lint: setup ## ruff, mypy, and whether the rendered files are up to date
 	@.venv/bin/ruff check .

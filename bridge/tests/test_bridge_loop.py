@@ -20,7 +20,9 @@ from smartcity.bridge.ledger import Ack, Ledger
 from smartcity.bridge.loop import Loop
 from smartcity.bridge.metrics import Metrics
 from smartcity.bridge.outbound import Outbound
+from smartcity.bridge.rate import RateLimit
 from smartcity.bridge.route import RawRoute
+from smartcity.contracts.receipts import decode_receipt
 
 TIMED_OUT = KafkaError(KafkaError._MSG_TIMED_OUT)
 FATAL = KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "gap", True)
@@ -139,7 +141,7 @@ class Kafka:
 
 
 class Rig:
-    def __init__(self, samples: Any) -> None:
+    def __init__(self, samples: Any, *, rate_limit: float | None = None) -> None:
         self.samples = samples
         self.now = 0.0
         self.sequence = 0
@@ -154,6 +156,7 @@ class Rig:
             ledger=ledger,
             metrics=self.metrics,
             receipt_interval_s=0.2,
+            rate_limit=rate_limit and RateLimit(per_s=rate_limit, burst=2, clock=lambda: self.now),
             clock=lambda: self.now,
         )
         self.gateway.connect()
@@ -619,3 +622,23 @@ def test_everything_received_is_somewhere_at_all_times(samples: Any, steps: list
     rig.assert_conserved()
     assert len(rig.outbound) == 0
     assert sum(rig.loop.counts.received.values()) == rig.sequence
+
+
+def test_a_reading_over_its_devices_limit_is_a_dead_letter_with_a_receipt(samples: Any) -> None:
+    rig = Rig(samples, rate_limit=1)
+    for _ in range(3):
+        rig.arrive()
+    rig.arrive(topic="devices/dev-2/gps", properties=())
+    rig.turn()
+    assert rig.kafka.topics == ["gps_data", "gps_data", "dead_letters", "gps_data"]
+    for report in rig.kafka.waiting:
+        report(None, None)
+    rig.now += 1
+    rig.turn()
+    assert rig.loop.counts.dead_lettered == {("gps", "rate_limited"): 1}
+    assert rig.gateway.acked == [1, 2, 3, 4]
+    [(_, payload)] = rig.gateway.published
+    assert [span for spans in decode_receipt(payload).values() for span in spans] == [(1, 3)]
+    rig.arrive()
+    rig.turn()
+    assert rig.kafka.topics[4:] == ["gps_data"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +22,9 @@ from smartcity.bridge.ledger import Ack
 from smartcity.bridge.main import _parser, read_settings
 from smartcity.bridge.receipts import Receipts
 from smartcity.bridge.settings import Settings, parse_address
+from smartcity.contracts.identity import format_bundle
 from smartcity.contracts.receipts import coalesce, decode_receipt
+from smartcity.edge.authority import new_authority
 
 
 def parsed(*flags: str, **environment: str) -> Settings:
@@ -234,3 +238,38 @@ def test_a_gateway_that_is_away_is_no_tug_of_war(session: Any) -> None:
         lose(session)
         session.turn(0.0, reading=True)
     assert "disconnected" in session.fault or "cannot connect" in session.fault
+
+
+def test_a_limit_per_device_is_off_until_asked_for() -> None:
+    assert parsed().rate_limit_per_s is None
+    limited = parsed("--rate-limit-per-s", "2.5")
+    assert (limited.rate_limit_per_s, limited.rate_burst) == (2.5, 25)
+    assert parsed("--rate-limit-per-s", "2", "--rate-burst", "7").rate_burst == 7
+    for wrong in (("--rate-limit-per-s", "0"), ("--rate-burst", "5"), ("--rate-limit-per-s", "1", "--rate-burst", "0")):
+        with pytest.raises(SettingsError, match="--rate-"):
+            parsed(*wrong)
+
+
+def test_an_identity_names_gateway_and_session(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    authority = new_authority("x", now=now)
+    issued = authority.issue_client("smartcity-bridge-2", now=now, days=1)
+    bundle = tmp_path / "bridge.pem"
+    bundle.write_text(
+        format_bundle(
+            name="smartcity-bridge-2",
+            host="gateway.local",
+            port=8883,
+            expires=issued.expires,
+            certificate=issued.certificate,
+            key=issued.key,
+            authority=authority.pem,
+        )
+    )
+    bundle.chmod(0o600)
+    settings = parsed("--mqtt-identity", str(bundle), "--client-id", "other")
+    assert (settings.mqtt_host, settings.mqtt_port, settings.client_id) == ("gateway.local", 8883, "smartcity-bridge-2")
+    assert parsed("--mqtt-identity", str(bundle), "--mqtt", "localhost:1").mqtt_port == 1
+    bundle.chmod(0o644)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        parsed("--mqtt-identity", str(bundle))

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from smartcity.contracts.limits import MQTT_PACKET_BYTES_MAX
-from smartcity.edge.check import ask_broker, judge, parse_configuration
+from smartcity.edge.check import judge, parse_configuration
+from smartcity.edge.check_running import ask_broker
 from smartcity.edge.errors import BrokerError
 from smartcity.edge.gateway import Gateway, claim_data, render
 from smartcity.edge.main import main

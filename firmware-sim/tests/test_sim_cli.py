@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import resource
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from smartcity.sim.main import main
+from smartcity.sim.main import main, make_world
+from smartcity.sim.settings import WorldSettings
 from smartcity.sim.state import StateDirectory
 
 
@@ -33,6 +35,17 @@ def test_the_listing_is_in_order(capsys: pytest.CaptureFixture[str], tmp_path: P
     order = [(line["time"], line["device"]) for line in lines]
     assert order == sorted(order)
     assert {line["stream"] for line in lines} >= {"gps", "vehicle", "camera", "weather"}
+
+
+def test_the_devices_of_a_world_are_listed_as_a_run_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    which = ("--route", "waterloo-toronto", "--vehicles", "2", "--streams", "gps,weather")
+    assert main(["devices", *which]) == 0
+    names = capsys.readouterr().out.split()
+    assert names[:2] == ["wt-veh-001", "wt-veh-002"]
+    settings = WorldSettings(seed=9, routes=("waterloo-toronto",), vehicles=2, streams=("gps", "weather"))
+    world = make_world(settings, datetime(2026, 7, 1, 3, 0, tzinfo=UTC))
+    assert names == list(world.device_ids)
+    assert not any("cam" in name for name in names)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def drive_time(conditions: Conditions, *, incidents: bool = False, seed: int = 1
     happening = Incidents(way, seed=seed, start=START)
     vehicle = Driven(
         name="wt-veh-001", index=0, road=way, traffic=Traffic(way, seed=seed, incidents=happening),
-        weather=Steady(conditions), seed=seed, depart_at=START,
+        weather=Steady(conditions), seed=seed, depart_at=START, hundredth=0,
     )  # fmt: skip
     vehicle.depart(START)
     for seconds in range(START + 1, START + 20_000):

@@ -8,6 +8,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from smartcity.contracts.identity import IdentityError
+from smartcity.edge.check import Finding
+from smartcity.edge.errors import FolderError
 from smartcity.local import programs
 from smartcity.local.doctor import Check, Probes, aws_wanted, examine
 from smartcity.local.errors import SetupError
@@ -22,6 +25,7 @@ def healthy() -> Probes:
         java=lambda: Java(program=Path("/usr/bin/java"), major=17),
         jars_wrong=lambda name: [],
         port_holder=lambda port: None,
+        gateway=None,
         disk_free_bytes=lambda: 50_000_000_000,
         memory_bytes=lambda: 8_000_000_000,
         write=lambda: None,
@@ -137,3 +141,28 @@ def test_a_java_21_in_java_home_is_taken(tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_java_versions_are_read(text: str, major: int | None) -> None:
     assert parse_java_version(text) == major
+
+
+def test_the_gateway_is_examined_where_it_has_identities() -> None:
+    good = Finding(level="good", text="as it should be")
+    asked: list[int] = []
+    probes = dataclasses.replace(healthy(), gateway=lambda: [good], port_holder=asked.append)
+    assert bad(probes) == []
+    assert 8883 in asked
+    assert 1883 not in asked
+
+
+@pytest.mark.parametrize(
+    ("gateway", "level", "detail"),
+    [
+        (lambda: [Finding(level="bad", text="lets a revoked certificate in")], "failure", "revoked certificate in"),
+        (lambda: [Finding(level="note", text="ends within 7 days: veh-001")], "warning", "veh-001"),
+        (raising(FolderError("authority.key cannot be read")), "failure", "authority.key"),
+        (raising(IdentityError("probe.pem is no identity bundle")), "failure", "probe.pem"),
+    ],
+)
+def test_what_is_wrong_at_the_gateway_is_named(gateway: Any, level: str, detail: str) -> None:
+    [check] = bad(dataclasses.replace(healthy(), gateway=gateway))
+    assert (check.name, check.level) == ("gateway", level)
+    assert detail in check.detail
+    assert "smartcity-edge check" in check.remedy

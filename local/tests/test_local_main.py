@@ -49,6 +49,11 @@ def test_addresses_of_a_stack_that_is_down_say_what_to_do(tmp_path: Path) -> Non
         Stack(tmp_path).environment()
 
 
+def test_a_replay_without_a_stack_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", "city.mcap", "--var", str(tmp_path)]) == 1
+    assert "smartcity up" in capsys.readouterr().err
+
+
 def test_nothing_of_a_real_account_reaches_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "secret")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import socket
+from pathlib import Path
 
 import pytest
 
-from smartcity.dashboard.errors import AddressError
+from smartcity.dashboard.errors import AddressError, CertificateError
 from smartcity.dashboard.main import main
 from smartcity.dashboard.server import SECURITY_HEADERS, drawn_route
 from smartcity.dashboard.settings import Address, is_loopback, parse_address, read_settings
@@ -70,3 +71,12 @@ def test_drawn_route_keeps_ends_length_and_attribution() -> None:
     assert {piece["real"] for piece in pieces} == {True, False}
     for before, after in itertools.pairwise(pieces):
         assert before["points"][-1] == pytest.approx(after["points"][0], abs=1e-3)
+
+
+def test_without_an_address_the_gateway_is_this_machines() -> None:
+    assert read_settings(mqtt=None, bridge=BRIDGE, listen="127.0.0.1:1").mqtt == Address(host="127.0.0.1", port=1883)
+
+
+def test_an_identity_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CertificateError, match=r"--mqtt-identity.*none\.pem"):
+        read_settings(mqtt=None, bridge=BRIDGE, listen="127.0.0.1:1", identity=str(tmp_path / "none.pem"))

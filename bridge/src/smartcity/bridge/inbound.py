@@ -74,6 +74,8 @@ class Inbound:
             clean_session=None if self._is_5 else False,
             manual_ack=True,
         )
+        if self._settings.identity is not None:
+            client.tls_set_context(self._settings.identity.tls())
         client.connect_timeout = limits.CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(limits.RECEIPTS_INFLIGHT_MAX)
         client.max_queued_messages_set(limits.RECEIPTS_QUEUED_MAX)

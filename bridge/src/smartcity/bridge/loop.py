@@ -10,13 +10,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
+from smartcity.contracts.reasons import Reason
+
 from . import settings as limits
 from .dead_letters import dead_letter
+from .errors import Reject
 from .examine import examine
 from .ledger import Ack, Ledger, Ticket
 from .message import Message, Record
 from .metrics import Counts, Metrics, snapshot
 from .outbound import Outbound
+from .rate import RateLimit
 from .receipts import Receipts
 
 log = logging.getLogger(__name__)
@@ -60,6 +64,7 @@ class Loop:
         ledger: Ledger,
         metrics: Metrics,
         receipt_interval_s: float,
+        rate_limit: RateLimit | None = None,
         clock: Callable[[], float] = time.monotonic,
         new_foreign_id: Callable[[], str] = lambda: f"foreign-{uuid.uuid4().hex}",
     ) -> None:
@@ -74,6 +79,7 @@ class Loop:
         self._receipt_interval_s = receipt_interval_s
         self._receipts_at = 0.0
         self._snapshot_at = 0.0
+        self._rate_limit = rate_limit
         self._clock = clock
         self._new_foreign_id = new_foreign_id
 
@@ -141,8 +147,16 @@ class Loop:
         records: list[Record] = []
         if first.route.raw_topic is None:
             new_foreign_id = self._new_foreign_id
-            records = [examine(message, new_foreign_id) for message in batch]
+            limited = self._limited if self._rate_limit is not None else None
+            records = [(limited and limited(message)) or examine(message, new_foreign_id) for message in batch]
         self._outbound.send_batch(batch, records, ticket)
+
+    def _limited(self, message: Message) -> Record | None:
+        """The dead letter of a message over its device's limit."""
+        device, limit = message.route.device, self._rate_limit
+        if device is None or limit is None or limit.admits(device):
+            return None
+        return dead_letter(message, Reject(Reason.RATE_LIMITED, f"more than {limit} from {device}"))
 
     def _ignore(self, message: Message) -> None:
         label = message.label

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import math
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+
+from smartcity.contracts.identity import Identity
 
 from . import settings as limits
 from .errors import SettingsError, TerminalError
@@ -19,10 +22,13 @@ from .ledger import Ledger
 from .loop import Loop
 from .metrics import Metrics
 from .outbound import Outbound, producer_factory
-from .settings import MQTT_VERSIONS, Settings, parse_address, parse_route
+from .rate import RateLimit
+from .settings import MQTT_VERSIONS, Settings, parse_address, parse_identity, parse_route
 
 log = logging.getLogger(__name__)
 
+BURST_S = 10
+"""How many seconds of its rate a device may send at once, unless --rate-burst says it."""
 _READY_TIMEOUT_S = 2.0
 
 
@@ -66,6 +72,7 @@ def run(settings: Settings) -> None:
         ledger=ledger,
         metrics=metrics,
         receipt_interval_s=settings.receipt_interval_s,
+        rate_limit=_rate_limit(settings),
     )
     health = Health(
         (settings.http_host, settings.http_port),
@@ -86,6 +93,12 @@ def run(settings: Settings) -> None:
         health.close()
 
 
+def _rate_limit(settings: Settings) -> RateLimit | None:
+    if settings.rate_limit_per_s is None:
+        return None
+    return RateLimit(per_s=settings.rate_limit_per_s, burst=settings.rate_burst, clock=time.monotonic)
+
+
 def _stalled(loop: Loop) -> str | None:
     silent_s = time.monotonic() - loop.turned_at
     return f"the loop has not turned for {silent_s:.0f} s" if silent_s > limits.LOOP_STALLED_S else None
@@ -101,7 +114,8 @@ def read_settings(options: argparse.Namespace) -> Settings:
     Raises:
         SettingsError: an address or a number is out of its range.
     """
-    mqtt_host, mqtt_port = parse_address("--mqtt", options.mqtt)
+    identity = parse_identity(options.mqtt_identity) if options.mqtt_identity else None
+    mqtt_host, mqtt_port = _gateway(options.mqtt, identity)
     http_host, http_port = parse_address("--http", options.http)
     for server in options.kafka.split(","):
         parse_address("--kafka", server)
@@ -109,18 +123,33 @@ def read_settings(options: argparse.Namespace) -> Settings:
         raise SettingsError(f"--receive-maximum is {options.receive_maximum}; MQTT 5 allows 1 to 65535")
     if not 1 <= options.receipt_interval_ms <= 60_000:
         raise SettingsError(f"--receipt-interval-ms is {options.receipt_interval_ms}; give 1 to 60000")
+    rate, burst = options.rate_limit_per_s, options.rate_burst
+    if rate is not None and not 0 < rate < math.inf:
+        raise SettingsError(f"--rate-limit-per-s is {rate}; give a number above 0")
+    if burst is not None and (rate is None or burst < 1):
+        raise SettingsError(f"--rate-burst is {burst}; give a number from 1, together with --rate-limit-per-s")
     return Settings(
         mqtt_host=mqtt_host,
         mqtt_port=mqtt_port,
+        identity=identity,
         kafka=options.kafka,
         http_host=http_host,
         http_port=http_port,
-        client_id=options.client_id,
+        client_id=identity.name if identity else options.client_id,
         receive_maximum=options.receive_maximum,
+        rate_limit_per_s=rate,
+        rate_burst=burst or math.ceil((rate or 0) * BURST_S),
         receipt_interval_s=options.receipt_interval_ms / 1000,
         mqtt_version=MQTT_VERSIONS[options.mqtt_version],
         routes=tuple(parse_route(value) for value in options.route),
     )
+
+
+def _gateway(address: str | None, identity: Identity | None) -> tuple[str, int]:
+    """What the flag says, else what the identity says, else this machine."""
+    if address is None and identity is not None:
+        return identity.host, identity.port
+    return parse_address("--mqtt", address or "localhost:1883")
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -134,8 +163,10 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = command.add_argument
-    add("--mqtt", metavar="HOST:PORT", help="MQTT gateway (SMARTCITY_MQTT)",
-        default=environment.get("SMARTCITY_MQTT", "localhost:1883"))  # fmt: skip
+    add("--mqtt", metavar="HOST:PORT", help="MQTT gateway (SMARTCITY_MQTT); else the identity's, or localhost:1883",
+        default=environment.get("SMARTCITY_MQTT"))  # fmt: skip
+    add("--mqtt-identity", metavar="FILE", help="bundle of smartcity-edge (SMARTCITY_BRIDGE_IDENTITY): TLS, and its "
+        "name instead of --client-id", default=environment.get("SMARTCITY_BRIDGE_IDENTITY"))  # fmt: skip
     add("--kafka", metavar="HOST:PORT[,…]", help="Kafka's bootstrap servers (SMARTCITY_KAFKA)",
         default=environment.get("SMARTCITY_KAFKA", "localhost:9092"))  # fmt: skip
     add("--http", metavar="HOST:PORT", help="where /healthz, /readyz and /metrics are served (SMARTCITY_BRIDGE_HTTP)",
@@ -158,6 +189,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=[],
         help="also take what matches an MQTT filter into a Kafka topic, unchanged, its key the MQTT topic; repeatable",
     )
+    add("--rate-limit-per-s", metavar="N", type=float, help="readings per second and device; those above become dead "
+        "letters (rate_limited). Off by default; a backlog after an outage counts too")  # fmt: skip
+    add("--rate-burst", metavar="N", type=int, help=f"readings that a device may send at once (default: {BURST_S} s)")
     add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="what to log to stderr")
     return parser
 

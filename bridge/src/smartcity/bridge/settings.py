@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from paho.mqtt.client import topic_matches_sub
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from smartcity.contracts.identity import Identity, IdentityError, read_bundle
 from smartcity.contracts.topics import KAFKA_TOPICS
 
 from .errors import SettingsError
@@ -58,6 +60,8 @@ class Settings:
 
     mqtt_host: str
     mqtt_port: int
+    identity: Identity | None = None
+    """Who we are to a gateway that asks for certificates; None: plain TCP."""
     kafka: str
     """Bootstrap servers, `host:port` separated by commas."""
     http_host: str
@@ -67,6 +71,10 @@ class Settings:
     """QoS 1 messages that the gateway may have on the way to us, unacknowledged (3.1.1 cannot say so)."""
     receipt_interval_s: float
     mqtt_version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
+    rate_limit_per_s: float | None = None
+    """Readings per second and device in the long run; None: no limit."""
+    rate_burst: int = 0
+    """Readings that a device may send at once, where there is a limit."""
     routes: tuple[RawRoute, ...] = ()
     """Besides the streams: MQTT filters whose messages go into Kafka topics unchanged."""
 
@@ -85,6 +93,20 @@ def parse_address(name: str, value: str) -> tuple[str, int]:
     if not (colon and host and port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
         raise SettingsError(f"{name} is {value!r}; give HOST:PORT, for example localhost:1883")
     return host, int(port)
+
+
+def parse_identity(value: str) -> Identity:
+    """The identity in a bundle of `smartcity-edge`.
+
+    Raises:
+        SettingsError: it cannot be read, or is none.
+    """
+    try:
+        identity = read_bundle(Path(value))
+        identity.tls()
+    except IdentityError as error:
+        raise SettingsError(f"--mqtt-identity: {error}") from None
+    return identity
 
 
 _KAFKA_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")

@@ -25,4 +25,5 @@ class Reason(StrEnum):
     EVENT_TIME_AHEAD = ("event_time_ahead", "Event time lies further ahead than EVENT_TIME_AHEAD_MAX_S.")
     EVENT_TIME_TOO_OLD = ("event_time_too_old", "Event time lies before EVENT_TIME_MIN.")
     TOO_LARGE = ("too_large", "The record would exceed its Kafka topic's limit.")
+    RATE_LIMITED = ("rate_limited", "The device sent more than the bridge's limit per device allows.")
     RECORD_UNPARSEABLE = ("record_unparseable", "The lake cannot read a Kafka record (foreign producer).")

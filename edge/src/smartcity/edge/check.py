@@ -1,24 +1,19 @@
-"""What a configuration guarantees, in sentences: read from a file, and from a running broker where one is given."""
+"""What a configuration guarantees, in sentences."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from typing import Literal
 
 from smartcity.contracts.limits import MQTT_PACKET_BYTES_MAX
 
-from .errors import BrokerError, ConfigurationError
+from .errors import ConfigurationError
 
 Level = Literal["good", "note", "bad"]
 DEFAULT_QUEUE_MESSAGES = 1000
 DEFAULT_INFLIGHT_MESSAGES = 20
 DEFAULT_AUTOSAVE_S = 1800
-ANSWER_TIMEOUT_S = 5.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -60,8 +55,23 @@ def parse_configuration(text: str, name: str) -> dict[str, list[str]]:
     return settings
 
 
-def judge(settings: dict[str, list[str]]) -> list[Finding]:
-    """What these settings mean for readings that pass the gateway."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """For what the queues are judged: the bridge away for so long, at such a rate."""
+
+    rate_per_s: int = 100
+    seconds: int = 10
+
+
+OUTAGE = Outage()
+
+
+def judge(settings: dict[str, list[str]], outage: Outage = OUTAGE) -> list[Finding]:
+    """What these settings mean for readings that pass the gateway.
+
+    Raises:
+        ConfigurationError: a number is none.
+    """
 
     def last(name: str, default: str) -> str:
         return settings.get(name, [default])[-1]
@@ -73,7 +83,9 @@ def judge(settings: dict[str, list[str]]) -> list[Finding]:
             raise ConfigurationError(f"{name} is {last(name, '')!r}, not a whole number") from error
 
     findings = _judge_listeners(settings, anonymous=last("allow_anonymous", "false") == "true")
-    findings.append(_judge_packet(number("max_packet_size", 0)))
+    if "cafile" in settings:
+        findings += _judge_identities(settings)
+    findings.append(judge_packet(number("max_packet_size", 0)))
     if "message_size_limit" in settings:
         text = "message_size_limit is set: it answers PUBACK 0x95, and the reading is sent again for ever; remove it"
         findings.append(Finding(level="bad", text=text))
@@ -84,9 +96,9 @@ def judge(settings: dict[str, list[str]]) -> list[Finding]:
     else:
         text = "persistence is off: a restart forgets the bridge's session and its queue; set persistence true"
         findings.append(Finding(level="bad", text=text))
-    queue = number("max_queued_messages", DEFAULT_QUEUE_MESSAGES)
-    text = f"up to {queue or 'any number of'} messages wait for an absent bridge; beyond that they are dropped silently"
-    findings.append(Finding(level="note" if queue <= DEFAULT_QUEUE_MESSAGES and queue else "good", text=text))
+    findings.append(
+        _judge_queue(number("max_queued_messages", DEFAULT_QUEUE_MESSAGES), number("max_queued_bytes", 0), outage)
+    )
     inflight = number("max_inflight_messages", DEFAULT_INFLIGHT_MESSAGES)
     text = f"{inflight or 'any number of'} messages may await a PUBACK per client"
     findings.append(Finding(level="note" if 0 < inflight <= DEFAULT_INFLIGHT_MESSAGES else "good", text=text))
@@ -111,14 +123,52 @@ def _judge_listeners(settings: dict[str, list[str]], *, anonymous: bool) -> list
         elif anonymous:
             text = f"listens on {where} for anybody: bind it to 127.0.0.1, or set allow_anonymous false with identities"
             findings.append(Finding(level="bad", text=text))
+        elif "cafile" in settings:
+            findings.append(Finding(level="good", text=f"listens on {where} with TLS"))
         else:
-            findings.append(Finding(level="note", text=f"listens on {where} for known identities"))
+            text = f"listens on {where} without TLS: whoever is on the way reads and changes everything; set cafile"
+            findings.append(Finding(level="bad", text=text))
     if not findings:
         findings.append(Finding(level="note", text="no listener is set: Mosquitto 2 listens on 127.0.0.1:1883 only"))
     return findings
 
 
-def _judge_packet(packet_bytes: int) -> Finding:
+_IDENTITY_SETTINGS = {
+    "require_certificate": "anybody may connect without a certificate",
+    "use_identity_as_username": "a certificate's name does not decide what its holder may do",
+    "use_username_as_clientid": "a client may take another's session over by its client id",
+}
+_IDENTITY_FILES = {
+    "crlfile": "a lost device cannot be locked out",
+    "acl_file": "every device may write for every other, and read everything",
+}
+
+
+def _judge_identities(settings: dict[str, list[str]]) -> list[Finding]:
+    """Where there is TLS: whether each client is who it says, and may do only its own."""
+    wrong = {name: why for name, why in _IDENTITY_SETTINGS.items() if settings.get(name, ["false"])[-1] != "true"}
+    wrong |= {name: why for name, why in _IDENTITY_FILES.items() if name not in settings}
+    if wrong:
+        return [Finding(level="bad", text=f"{name} is not set: {why}") for name, why in wrong.items()]
+    text = "user and client id are the certificate's name, the ACL says what it may do, revoked ones are refused"
+    return [Finding(level="good", text=text)]
+
+
+def _judge_queue(messages: int, queued_bytes: int, outage: Outage) -> Finding:
+    """Mosquitto drops silently beyond either limit; 0 is none."""
+    limits = [f"{messages} messages"] if messages else []
+    limits += [f"{queued_bytes // 1024} KiB"] if queued_bytes else []
+    queue = f"queue of {' or '.join(limits) or 'any size'}"
+    waiting = outage.rate_per_s * outage.seconds
+    scene = f"an outage of {outage.seconds} s at {outage.rate_per_s} msg/s"
+    if messages and waiting >= messages:
+        return Finding(level="note", text=f"{queue}: {scene} drops messages from devices without outbox")
+    room = f", {queued_bytes // waiting} bytes per message" if queued_bytes else ""
+    longest = f"; the longest without loss is {messages // outage.rate_per_s} s" if messages else ""
+    return Finding(level="good", text=f"{queue}: {scene} drops nothing{room}{longest}")
+
+
+def judge_packet(packet_bytes: int) -> Finding:
     if packet_bytes == MQTT_PACKET_BYTES_MAX:
         return Finding(level="good", text=f"packets up to {packet_bytes} bytes pass, the contract's limit")
     if packet_bytes == 0 or packet_bytes > MQTT_PACKET_BYTES_MAX:
@@ -127,44 +177,3 @@ def _judge_packet(packet_bytes: int) -> Finding:
         return Finding(level="bad", text=text)
     text = f"packets over {packet_bytes} bytes are refused, though the contract allows {MQTT_PACKET_BYTES_MAX}"
     return Finding(level="note", text=text)
-
-
-def ask_broker(host: str, port: int) -> list[Finding]:
-    """What a running broker announces in its CONNACK, and its version.
-
-    Raises:
-        BrokerError: it does not answer, refuses us, or speaks no MQTT 5.
-    """
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-    connected, versioned = threading.Event(), threading.Event()
-    seen: dict[str, Any] = {}
-
-    def on_connect(client: mqtt.Client, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
-        seen["reason"], seen["properties"] = reason, properties
-        client.subscribe("$SYS/broker/version")
-        connected.set()
-
-    def on_message(_client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        seen["version"] = message.payload.decode("utf-8", "replace")
-        versioned.set()
-
-    client.on_connect = on_connect
-    client.on_message = on_message
-    try:
-        client.connect(host, port)
-    except OSError as error:
-        raise BrokerError(f"no broker answers at {host}:{port}: {error}") from error
-    client.loop_start()
-    try:
-        if not connected.wait(ANSWER_TIMEOUT_S):
-            raise BrokerError(f"{host}:{port} accepts connections, but sends no MQTT 5 CONNACK")
-        if seen["reason"].is_failure:
-            raise BrokerError(f"{host}:{port} refuses the connection: {seen['reason']}")
-        versioned.wait(ANSWER_TIMEOUT_S)
-    finally:
-        client.disconnect()
-        client.loop_stop()
-    packet = int(getattr(seen["properties"], "MaximumPacketSize", 0))
-    receive = getattr(seen["properties"], "ReceiveMaximum", 65_535)
-    text = f"{host}:{port} runs ({seen.get('version', 'version unknown')}), Receive Maximum {receive}"
-    return [Finding(level="good", text=text), _judge_packet(packet)]

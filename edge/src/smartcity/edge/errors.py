@@ -2,7 +2,9 @@
 
 EdgeError
 ├── ConfigurationError   a configuration file cannot be read or names something unknown
-└── BrokerError          a running broker cannot be asked
+├── FolderError          a gateway's folder is missing, damaged, or not ours to write
+├── IdentityNameError    an identity's name is malformed, taken, or unknown
+└── BrokerError          a running broker cannot be asked, or does not do what it was told
 """
 
 from __future__ import annotations
@@ -16,5 +18,13 @@ class ConfigurationError(EdgeError):
     """A configuration cannot be read; names file, line and remedy."""
 
 
+class FolderError(EdgeError):
+    """A gateway's folder cannot be used; names the path and the remedy."""
+
+
+class IdentityNameError(EdgeError):
+    """An identity's name is malformed, taken, or unknown; names it and the remedy."""
+
+
 class BrokerError(EdgeError):
-    """A running broker does not answer as one should."""
+    """A running broker does not answer as one should, or does not do what it was told."""

@@ -26,6 +26,8 @@ class Gateway:
     host: str
     port: int
     data: Path
+    broker: Path | None = None
+    """Folder of certificates, revocation list and ACL (see `folder.py`); None: anybody may connect, over plain TCP."""
     user: str | None = None
     autosave_s: int = 10
     queue_messages_max: int = 500_000
@@ -41,15 +43,15 @@ def render(gateway: Gateway) -> str:
     """The configuration file.
 
     Raises:
-        ConfigurationError: the data folder's name cannot stand in one (a line break).
+        ConfigurationError: a folder's name cannot stand in one (a line break).
     """
-    if "\n" in str(gateway.data) or "\r" in str(gateway.data):
-        raise ConfigurationError(f"data folder {str(gateway.data)!r} has a line break in its name")
-    template = Template(resources.files(__package__).joinpath("mosquitto", "mosquitto.conf").read_text())
+    for folder in (gateway.data, gateway.broker):
+        if "\n" in str(folder) or "\r" in str(folder):
+            raise ConfigurationError(f"folder {str(folder)!r} has a line break in its name")
+    access = "access-anybody.conf" if gateway.broker is None else "access-identities.conf"
     user = "" if gateway.user is None else f"# Started as root; see claim_data() in gateway.py.\nuser {gateway.user}\n"
-    return template.substitute(
-        host=gateway.host,
-        port=gateway.port,
+    return _template("mosquitto.conf").substitute(
+        access=_template(access).substitute(host=gateway.host, port=gateway.port, broker=gateway.broker),
         data=gateway.data,
         user=user,
         autosave_s=gateway.autosave_s,
@@ -62,6 +64,10 @@ def render(gateway: Gateway) -> str:
         session_expiry=gateway.session_expiry,
         keepalive_s_max=gateway.keepalive_s_max,
     )
+
+
+def _template(name: str) -> Template:
+    return Template(resources.files(__package__).joinpath("mosquitto", name).read_text())
 
 
 def claim_data(data: Path) -> str | None:

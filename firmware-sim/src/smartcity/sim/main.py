@@ -19,6 +19,7 @@ from .errors import SettingsError, SimError
 from .faults.inject import FaultyWorld, Injector
 from .faults.plan import EXAMPLE, load_plan
 from .generate import digest, generate
+from .identities import read_identities
 from .outbox import OutboxLimits
 from .run import PAHO_DEVICES_MAX, Outcome, run, wall_clock
 from .settings import STREAM_NAMES, RunSettings, Until, WorldSettings
@@ -28,6 +29,7 @@ from .world.city import City, CitySettings
 GENERATE_START = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
 """A Monday morning: where `generate` begins without `--start`, so that it repeats without one."""
 
+_BROKER = ("localhost", 1883)
 _UNTIL_HELP = "the end (default: arrived); with never, vehicles that have arrived depart again"
 _EPILOG = """examples:
   smartcity-sim run --route waterloo-toronto --vehicles 3 --broker localhost:1883
@@ -35,6 +37,7 @@ _EPILOG = """examples:
   smartcity-sim run --until never --confirm puback     (a broker without the bridge)
   smartcity-sim run --route waterloo-toronto --vehicles 10000 --streams gps --until never
   smartcity-sim generate --seed 7 --duration 600
+  smartcity-sim devices --vehicles 3     (their names: one identity each, see run --identity)
   smartcity-sim faults > plan.toml && smartcity-sim run --faults plan.toml
 """
 
@@ -122,6 +125,13 @@ def _generate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _list_devices(arguments: argparse.Namespace) -> int:
+    """Names depend on neither seed nor start."""
+    world = WorldSettings(routes=_routes(arguments), vehicles=arguments.vehicles, streams=_stream_names(arguments))
+    print("\n".join(make_world(world, GENERATE_START).device_ids))
+    return 0
+
+
 def _print_example(_arguments: argparse.Namespace) -> int:
     print(EXAMPLE.read_text(encoding="utf-8"), end="")
     return 0
@@ -130,19 +140,28 @@ def _print_example(_arguments: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "generate": _generate,
+    "devices": _list_devices,
     "faults": _print_example,
 }
+
+
+def _routes(arguments: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(arguments.route)) if arguments.route else ROUTE_NAMES
+
+
+def _stream_names(arguments: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(name for name in STREAM_NAMES if name in arguments.streams)
 
 
 def _world_settings(arguments: argparse.Namespace) -> WorldSettings:
     return WorldSettings(
         seed=arguments.seed,
-        routes=tuple(dict.fromkeys(arguments.route)) if arguments.route else ROUTE_NAMES,
+        routes=_routes(arguments),
         vehicles=arguments.vehicles,
         frame_interval_s=arguments.frame_interval,
         weather_interval_s=arguments.weather_interval,
         circulate=arguments.until == "never",
-        streams=tuple(name for name in STREAM_NAMES if name in arguments.streams),
+        streams=_stream_names(arguments),
         departures_s=arguments.departures_s,
     )
 
@@ -151,11 +170,12 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
     if arguments.start is not None and arguments.start > wall_clock():
         raise SettingsError(f"--start {arguments.start} lies in the future: the simulated clock never passes now")
     _check_until(arguments.until, arguments.start)
-    host, port = arguments.broker
+    host, port = arguments.broker or _broker(arguments.identity)
     return RunSettings(
         world=_world_settings(arguments),
         host=host,
         port=port,
+        identity=arguments.identity,
         state=arguments.state,
         start=arguments.start,
         speed=arguments.speed,
@@ -168,6 +188,14 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
         faults=None if arguments.faults is None else load_plan(arguments.faults),
         limits=OutboxLimits(pending_max=arguments.pending_max, log_bytes_max=arguments.log_bytes_max),
     )
+
+
+def _broker(identity: Path | None) -> tuple[str, int]:
+    """Where the identity's gateway is, or this machine's."""
+    if identity is None:
+        return _BROKER
+    first = next(iter(read_identities(identity).values()))
+    return first.host, first.port
 
 
 def _check_until(until: Until, start: datetime | None) -> None:
@@ -187,6 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(
         commands.add_parser("generate", help="print what a seed and start give, without a broker", **_like(parser))  # type: ignore[arg-type]
     )
+    _add_devices(commands.add_parser("devices", help="print the names of a world's devices", **_like(parser)))  # type: ignore[arg-type]
     commands.add_parser("faults", help="print an example plan for --faults: every kind, and when", **_like(parser))  # type: ignore[arg-type]
     return parser
 
@@ -195,10 +224,23 @@ def _like(parser: argparse.ArgumentParser) -> dict[str, object]:
     return {"epilog": parser.epilog, "formatter_class": parser.formatter_class}
 
 
-def _add_world(parser: argparse.ArgumentParser) -> None:
+def _add_devices(parser: argparse.ArgumentParser) -> None:
+    """What decides which devices there are."""
     add = parser.add_argument
     add("--route", action="append", choices=ROUTE_NAMES, help="a route, repeatable (default: all)")
     add("--vehicles", type=_count, default=1, metavar="N", help="vehicles per route (default: 1)")
+    add(
+        "--streams",
+        type=_streams,
+        default=STREAM_NAMES,
+        metavar="NAME,…",
+        help=f"what is observed; devices that emit none of it are left out (default: {','.join(STREAM_NAMES)})",
+    )
+
+
+def _add_world(parser: argparse.ArgumentParser) -> None:
+    _add_devices(parser)
+    add = parser.add_argument
     add("--seed", type=int, default=1, metavar="N", help="the world's seed (default: 1)")
     add(
         "--faults",
@@ -210,13 +252,6 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
     add("--start", type=_time, metavar="TIME", help="simulated start, RFC 3339 with a zone")
     add("--until", type=_until, default="arrived", metavar="arrived|TIME|never", help=_UNTIL_HELP)
     add("--duration", type=_positive, metavar="S", help="end after so many simulated seconds, at the latest")
-    add(
-        "--streams",
-        type=_streams,
-        default=STREAM_NAMES,
-        metavar="NAME,…",
-        help=f"what is observed; devices that emit none of it are left out (default: {','.join(STREAM_NAMES)})",
-    )
     add(
         "--departures-s",
         type=_count,
@@ -237,8 +272,19 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     state = os.environ.get("SMARTCITY_STATE") or Path(os.environ.get("SMARTCITY_VAR") or "var", "sim", "default")
     limits = OutboxLimits()
     add = parser.add_argument
-    broker = os.environ.get("SMARTCITY_MQTT") or "localhost:1883"
-    add("--broker", type=_address, default=broker, metavar="HOST:PORT", help=f"the gateway (default: {broker})")
+    add(
+        "--broker",
+        type=_address,
+        default=os.environ.get("SMARTCITY_MQTT"),
+        metavar="HOST:PORT",
+        help=f"the gateway (default: SMARTCITY_MQTT, what an identity names, or {_BROKER[0]}:{_BROKER[1]})",
+    )
+    add(
+        "--identity",
+        type=Path,
+        metavar="FILE|DIR",
+        help="bundle of smartcity-edge add-device, or a folder of them: TLS, and only these devices",
+    )
     add("--speed", type=_positive, default=1.0, metavar="X", help="times real time (default: 1)")
     add("--state", type=Path, default=Path(state), metavar="DIR", help=f"outbox, log and world (default: {state})")
     add(

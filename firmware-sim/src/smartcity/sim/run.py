@@ -7,7 +7,7 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,13 @@ from random import Random
 from types import FrameType
 from typing import Any
 
+from smartcity.contracts.identity import Identity
+
 from .clock import Clock
 from .courier import Courier
 from .faults.inject import FaultyWorld, Injector
 from .faults.transport import FaultyTransport
+from .identities import KnownWorld, contexts, expiring, read_identities
 from .loop import Loop
 from .open_files import make_room
 from .outbox import Outbox
@@ -85,6 +88,12 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
         outbox = Outbox(state.outbox_path, limits=settings.limits)
         stack.callback(outbox.close)
         world = make_world(settings.world, saved.start)
+        identities = {} if settings.identity is None else read_identities(settings.identity)
+        if identities:
+            world = KnownWorld(world, identities)
+            warning = expiring(identities, wall_clock())
+            if warning:
+                log.warning("%s", warning)
         injector = _injector(settings, world, saved.start)
         if injector is not None:
             world = FaultyWorld(world, injector)
@@ -100,7 +109,7 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
             log.info("%s: seed %d, at %s, speed %g", resumption.explanation, settings.world.seed, begin, settings.speed)
             if outbox.pending():
                 log.info("%d readings of earlier starts are still to be delivered", outbox.pending())
-        transport = _transport(settings, {*world.device_ids, *outbox.boots_pending()}, random)
+        transport = _transport(settings, identities, {*world.device_ids, *outbox.boots_pending()}, random)
         faulty = None if injector is None else _faulty(transport, injector, clock)
         courier = Courier(
             outbox=outbox,
@@ -147,15 +156,18 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
         )
 
 
-def _transport(settings: RunSettings, device_ids: Collection[str], random: Random) -> Transport:
+def _transport(
+    settings: RunSettings, identities: Mapping[str, Identity], device_ids: Collection[str], random: Random
+) -> Transport:
     """
     Raises:
-        SettingsError: this process may not open so many connections.
+        SettingsError: this process may not open so many connections, or a device has no identity where one has.
     """
     make_room(len(device_ids))
+    tls = contexts(identities, device_ids) if identities else None
     if settings.transport == "fleet" or (settings.transport == "auto" and len(device_ids) > PAHO_DEVICES_MAX):
-        return FleetTransport(host=settings.host, port=settings.port, random=random, settings=settings.fleet)
-    return PahoTransport(host=settings.host, port=settings.port, random=random, settings=settings.paho)
+        return FleetTransport(host=settings.host, port=settings.port, random=random, settings=settings.fleet, tls=tls)
+    return PahoTransport(host=settings.host, port=settings.port, random=random, settings=settings.paho, tls=tls)
 
 
 def _injector(settings: RunSettings, world: World, start: datetime) -> Injector | None:

@@ -53,6 +53,8 @@ class RunSettings:
     world: WorldSettings
     host: str
     port: int
+    identity: Path | None = None
+    """A bundle, or a folder of bundles: TLS, and only these devices. None: plain TCP, and all devices."""
     state: Path
     start: datetime | None
     """None: what the state directory's world says, or a default that lies far enough in the past."""

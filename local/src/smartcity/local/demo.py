@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +16,14 @@ from typing import Any
 from smartcity.contracts.envelope import format_time
 from smartcity.contracts.routes import ROUTE_NAMES
 from smartcity.contracts.streams import STREAMS
+from smartcity.sim.main import make_world
+from smartcity.sim.settings import WorldSettings
 
 from .answers import Answer, ask
 from .counts import Counts, KafkaCounter, LogCounter, Stages, lake_counts, since
 from .errors import LocalError
 from .reach import at_lake
+from .secure import device_bundles
 from .stack import Addresses, Stack
 from .verify.audit import Scope, audit
 from .verify.lake import Lake, LakeAccess
@@ -54,6 +57,8 @@ class DemoSettings:
     seed: int = SEED
     start: datetime = START
     readings_min: int = READINGS_MIN
+    secure: bool = False
+    """Start the stack with identities; a running one stays as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +101,7 @@ def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> O
         LocalError: a part of the stack does not start or answer, or the devices fail.
     """
     clock = _Laps()
-    addresses = stack.up(progress=say)
+    addresses = stack.up(progress=say, secure=settings.secure)
     if addresses is None:
         raise DemoError("the stack is not complete: see smartcity status")
     clock.lap("up")
@@ -105,7 +110,8 @@ def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> O
     with KafkaCounter(addresses.kafka) as kafka:
         watch = _Watch(log=LogCounter(state / "outbox.db"), kafka=kafka, lake=lake)
         log = stack.layout.log("demo-sim")
-        with Drive(addresses, settings, state, log, say) as drive:
+        bundles = device_bundles(stack.layout, device_names(settings)) if stack.place().secure else None
+        with Drive(addresses, settings, state, log, say, identity=bundles) as drive:
             while drive.running:
                 look(watch.stages())
                 drive.wait(LOOK_INTERVAL_S)
@@ -130,6 +136,12 @@ def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> O
         state=state,
         failures=failures(report, arrivals, settings),
     )
+
+
+def device_names(settings: DemoSettings) -> Sequence[str]:
+    """The devices that the drive will have."""
+    world = WorldSettings(seed=settings.seed, routes=ROUTE_NAMES, vehicles=1)
+    return make_world(world, settings.start).device_ids
 
 
 def failures(report: Report, arrivals: tuple[dict[str, str], ...], settings: DemoSettings) -> tuple[str, ...]:
@@ -195,12 +207,22 @@ class _Watch:
 class Drive:
     """`smartcity-sim run` as a process of its own, as it would be beside any broker."""
 
-    def __init__(self, addresses: Addresses, settings: DemoSettings, state: Path, log: Path, say: Say) -> None:
+    def __init__(
+        self,
+        addresses: Addresses,
+        settings: DemoSettings,
+        state: Path,
+        log: Path,
+        say: Say,
+        *,
+        identity: Path | None = None,
+    ) -> None:
         self._command = [
             *(str(SIMULATOR), "run", "--broker", addresses.mqtt, "--vehicles", "1"),
             *(part for name in ROUTE_NAMES for part in ("--route", name)),
             *("--seed", str(settings.seed), "--start", format_time(settings.start), "--speed", f"{settings.speed:g}"),
             *("--state", str(state), "--until", "arrived", "--json"),
+            *(("--identity", str(identity)) if identity else ()),
         ]
         self._log = log
         self._say = say

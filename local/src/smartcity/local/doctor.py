@@ -17,11 +17,16 @@ from typing import Literal
 
 import psutil
 
+from smartcity.contracts.identity import IdentityError
+from smartcity.edge.check import Finding
+from smartcity.edge.errors import EdgeError
+
 from . import jars, process
 from .errors import SetupError
 from .layout import Layout
 from .ports import holder, is_free
 from .programs import Java, find_java, find_mosquitto
+from .secure import check_gateway
 from .services import SERVICES
 
 Level = Literal["ok", "warning", "failure"]
@@ -55,6 +60,8 @@ class Probes:
     jars_wrong: Callable[[str], list[str]]
     port_holder: Callable[[int], str | None]
     """Who holds a port, or None where it is free or ours."""
+    gateway: Callable[[], list[Finding]] | None
+    """What the gateway's check finds, in a stack with identities; None in one without."""
     disk_free_bytes: Callable[[], int]
     memory_bytes: Callable[[], int]
     write: Callable[[], None]
@@ -71,8 +78,10 @@ def examine(probes: Probes, *, aws: bool) -> Iterator[Check]:
     for name in jars.SETS:
         yield _jars(name, probes.jars_wrong(name))
     for service in SERVICES:
-        for port in service.ports.values():
+        for port in service.preferred_ports(secure=probes.gateway is not None).values():
             yield _port(service.name, port, probes.port_holder(port))
+    if probes.gateway is not None:
+        yield _gateway(probes.gateway)
     yield _amount("disk", probes.disk_free_bytes(), DISK_BYTES_MIN, "make room, or set SMARTCITY_VAR to a larger disk")
     yield _amount("memory", probes.memory_bytes(), MEMORY_BYTES_MIN, "close other programs, or use a larger machine")
     yield _folder(probes.write)
@@ -127,6 +136,22 @@ def _port(service: str, port: int, held_by: str | None) -> Check:
     return Check(name=f"port {port}", level="warning", detail=f"wanted by {service}, held by {held_by}", remedy=remedy)
 
 
+def _gateway(check: Callable[[], list[Finding]]) -> Check:
+    """Identities, ACL, revocation list, and the broker that runs with them."""
+    remedy = "smartcity-edge check --gateway DIR says more; smartcity down, then up --secure, renews what has ended"
+    try:
+        findings = check()
+    except (EdgeError, IdentityError) as error:
+        return _fail("gateway", str(error), remedy)
+    bad = [finding.text for finding in findings if finding.level == "bad"]
+    if bad:
+        return _fail("gateway", "; ".join(bad), remedy)
+    notes = [finding.text for finding in findings if finding.level == "note"]
+    if notes:
+        return Check(name="gateway", level="warning", detail="; ".join(notes), remedy=remedy)
+    return _ok("gateway", "identities, rights and revocation list are as they should be")
+
+
 def _amount(name: str, found: int, wanted: int, remedy: str) -> Check:
     detail = f"{found / 1e9:.1f} GB free"
     if found >= wanted:
@@ -166,6 +191,7 @@ def real_probes(layout: Layout) -> Probes:
         java=find_java,
         jars_wrong=lambda name: jars.missing(layout.jars(name), jars.expected(name)),
         port_holder=lambda port: _foreign_holder(layout, port),
+        gateway=(lambda: check_gateway(layout)) if layout.secure_mark.exists() else None,
         disk_free_bytes=lambda: shutil.disk_usage(_existing(layout.var)).free,
         memory_bytes=lambda: psutil.virtual_memory().available + _own_memory(layout),
         write=lambda: _try_writing(layout.var),

@@ -27,6 +27,16 @@ class Layout:
         return self.var / "etc" / service
 
     @property
+    def gateway(self) -> Path:
+        """Identities of a secure stack; kept by `down`, by `--wipe` too: devices elsewhere have their bundles."""
+        return self.var / "gateway"
+
+    @property
+    def secure_mark(self) -> Path:
+        """There while the stack runs, or is to run, with identities."""
+        return self.run / "secure"
+
+    @property
     def run(self) -> Path:
         return self.var / "run"
 

@@ -21,6 +21,8 @@ COMMANDS = {
     "query": "run SQL over the lake through Athena's API",
     "verify": "prove that the lake holds what the devices generated",
     "demo": "drive the whole way of a reading, and verify it",
+    "record": "record what passes through the stack's gateway into a file",
+    "replay": "send a capture through the stack's gateway",
     "supervise": "start again what dies (started by `up`)",
 }
 EXAMPLES = """examples:

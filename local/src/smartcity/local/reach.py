@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from smartcity.contracts.identity import IdentityError
+from smartcity.edge.errors import EdgeError
+from smartcity.edge.registry import Role
+
 from .environment import FORBIDDEN
-from .errors import StackError
+from .errors import LocalError, StackError
+from .ports import LOOPBACK
+from .secure import operator_bundle
 from .stack import Stack
 
 
@@ -33,6 +40,25 @@ def at_lake(stack: Stack) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def at_gateway(stack: Stack, flags: argparse.Namespace, role: Role) -> Iterator[None]:
+    """Inside, the flags of `smartcity-edge record` and `replay` name the stack's gateway, unless they named another.
+
+    Raises:
+        LocalError: no gateway runs, or what `smartcity-edge` does there fails.
+    """
+    try:
+        if flags.broker is None and flags.identity is None:
+            place = stack.place()
+            if "mqtt" not in place.ports:
+                raise StackError(f"no gateway runs under {stack.layout.var}; run: smartcity up")
+            flags.broker = (LOOPBACK, place.ports["mqtt"])
+            flags.identity = operator_bundle(stack.layout, f"smartcity-{role}", role) if place.secure else None
+        yield
+    except (EdgeError, IdentityError) as error:
+        raise LocalError(str(error)) from error
 
 
 def broker_of(stack: Stack) -> str | None:

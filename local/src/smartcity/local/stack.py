@@ -75,11 +75,17 @@ class Stack:
     # The public face.
 
     def up(
-        self, *, only: Collection[str] | None = None, progress: Progress = silent, supervise: bool = True
+        self,
+        *,
+        only: Collection[str] | None = None,
+        progress: Progress = silent,
+        supervise: bool = True,
+        secure: bool = False,
     ) -> Addresses | None:
         """Start what is not running, in order of need, and wait until all of it is healthy.
 
         With `only`, these services and what they need; the addresses are None then, unless all are running.
+        `secure`: the gateway asks for identities. A stack stays as it was begun until `down`.
 
         Raises:
             LocalError: a service is unknown, did not start (its last log lines are in the message), or no port is free.
@@ -87,6 +93,7 @@ class Stack:
         wanted = self._closure(only)
         self.layout.var.mkdir(parents=True, exist_ok=True)
         with self._locked():
+            self._mark_secure(secure)
             place = Place(layout=self.layout, ports=self._choose_ports(wanted, progress))
             for service in wanted:
                 service.command(place)  # A missing program is named before anything is started.
@@ -109,6 +116,7 @@ class Stack:
                     if process.stop(var=self.layout.var, service=service.name, timeout_s=service.stop_timeout_s):
                         progress(f"{service.name} stopped")
                         stopped.append(service.name)
+        self.layout.secure_mark.unlink(missing_ok=True)
         if wipe:
             for name in DATA_OF_THE_RUN:
                 shutil.rmtree(self.layout.var / name, ignore_errors=True)
@@ -196,6 +204,14 @@ class Stack:
 
     # Order and start.
 
+    def _mark_secure(self, secure: bool) -> None:
+        if not secure or self.layout.secure_mark.exists():
+            return
+        running = [name for name in self._services if process.find(self._record(name)) is not None]
+        if running:
+            raise StackError(f"{running[0]} runs already, in a stack without identities; first: smartcity down")
+        self.layout.secure_mark.touch()
+
     def _closure(self, only: Collection[str] | None) -> list[Service]:
         names = set(self._services if only is None else only)
         unknown = sorted(names - set(self._services))
@@ -221,7 +237,8 @@ class Stack:
             if service.name in alive or service not in wanted:
                 continue
             process.kill_strays(var=self.layout.var, service=service.name)
-            for offset, (port, preferred) in enumerate(service.ports.items()):
+            preferences = service.preferred_ports(secure=self.layout.secure_mark.exists())
+            for offset, (port, preferred) in enumerate(preferences.items()):
                 first = preferred if base is None else base + 5 * index + offset
                 if port in chosen and is_free(chosen[port]):
                     continue

@@ -2,6 +2,7 @@
 
 DashboardError
 ├── AddressError       a flag's value is no address, or one we refuse to listen on; exit code 2
+├── CertificateError   the identity for the gateway cannot be used; exit code 2
 └── PortTakenError     the address to listen on is not free; exit code 1
 """
 
@@ -14,6 +15,10 @@ class DashboardError(Exception):
 
 class AddressError(DashboardError):
     """An address is malformed, or would open the dashboard to others."""
+
+
+class CertificateError(DashboardError):
+    """The bundle cannot be read, or is none."""
 
 
 class PortTakenError(DashboardError):

@@ -12,6 +12,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from smartcity.contracts.identity import Identity
 from smartcity.contracts.topics import DEVICES_FILTER
 
 from .settings import INBOX_MESSAGES_MAX, Address
@@ -34,13 +35,15 @@ class Message:
 class Inbox:
     """The subscriber and its bounded queue. `trouble` says in words why nothing can come, or is None."""
 
-    def __init__(self, gateway: Address) -> None:
+    def __init__(self, gateway: Address, identity: Identity | None = None) -> None:
         self.trouble: str | None = f"connecting to the gateway {gateway}"
         self.received = 0
         self.taken = 0
         self._gateway = gateway
         self._queue: deque[Message] = deque(maxlen=INBOX_MESSAGES_MAX)
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        if identity is not None:
+            self._client.tls_set_context(identity.tls())
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect

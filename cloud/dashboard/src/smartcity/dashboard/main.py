@@ -17,11 +17,11 @@ import uvicorn
 
 from .bridge import Counts, fetch_counts
 from .city import City
-from .errors import AddressError, DashboardError, PortTakenError
+from .errors import AddressError, CertificateError, DashboardError, PortTakenError
 from .inbox import Inbox
 from .observe import observe
 from .server import build_app
-from .settings import BRIDGE_INTERVAL_S, Settings, read_settings
+from .settings import BRIDGE_INTERVAL_S, MQTT_DEFAULT, Settings, read_settings
 
 TICK_S = 0.1
 """Between two looks into the inbox."""
@@ -38,11 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        settings = read_settings(mqtt=options.mqtt, bridge=options.bridge, listen=options.listen)
+        settings = read_settings(
+            mqtt=options.mqtt, bridge=options.bridge, listen=options.listen, identity=options.mqtt_identity
+        )
         listener = open_listener(settings)
     except DashboardError as error:
         print(f"smartcity-dashboard: {error}", file=sys.stderr)
-        return 2 if isinstance(error, AddressError) else 1
+        return 2 if isinstance(error, AddressError | CertificateError) else 1
     with listener:
         asyncio.run(run(settings, listener))
     return 0
@@ -69,7 +71,7 @@ def open_listener(settings: Settings) -> socket.socket:
 
 async def run(settings: Settings, listener: socket.socket) -> None:
     """The whole process: one loop owns the city."""
-    inbox, city = Inbox(settings.mqtt), City(time.time)
+    inbox, city = Inbox(settings.mqtt, settings.identity), City(time.time)
     counts = Counts(trouble=f"asking the bridge at {settings.bridge}")
 
     def snapshot(since: int) -> dict[str, Any]:
@@ -129,13 +131,19 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
     )
     flags = (
-        ("mqtt", "SMARTCITY_MQTT", "127.0.0.1:1883", "HOST:PORT", "the gateway"),
+        ("mqtt", "SMARTCITY_MQTT", None, "HOST:PORT", f"the gateway; else the identity's, or {MQTT_DEFAULT}"),
         ("bridge", "SMARTCITY_BRIDGE_URL", "http://127.0.0.1:8081", "URL", "the bridge's HTTP address"),
         ("listen", "SMARTCITY_DASHBOARD_LISTEN", "127.0.0.1:8080", "HOST:PORT", "where to serve, loopback only"),
     )
     for name, variable, default, metavar, text in flags:
         value = os.environ.get(variable, default)
         run_parser.add_argument(f"--{name}", default=value, metavar=metavar, help=f"{text} (${variable})")
+    run_parser.add_argument(
+        "--mqtt-identity",
+        default=os.environ.get("SMARTCITY_DASHBOARD_IDENTITY"),
+        metavar="FILE",
+        help="bundle of smartcity-edge, for a gateway with identities ($SMARTCITY_DASHBOARD_IDENTITY)",
+    )
     return parser
 
 

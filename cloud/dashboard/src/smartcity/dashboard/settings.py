@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 
-from .errors import AddressError
+from smartcity.contracts.identity import Identity, IdentityError, read_bundle
+
+from .errors import AddressError, CertificateError
 
 INBOX_MESSAGES_MAX = 20_000
 """Messages that wait for the loop; beyond it the oldest are dropped and counted. The page shows the present."""
@@ -18,6 +21,7 @@ PAGES_MAX = 50
 """Browsers that watch at once."""
 UPDATE_INTERVAL_S = 0.5
 """Between two updates of a page."""
+MQTT_DEFAULT = "127.0.0.1:1883"
 BRIDGE_INTERVAL_S = 2.0
 BRIDGE_TIMEOUT_S = 2.0
 
@@ -41,13 +45,16 @@ class Settings:
     bridge: str
     """The bridge's HTTP address, e.g. `http://127.0.0.1:8081`; `/metrics` is read below it."""
     listen: Address
+    identity: Identity | None = None
+    """Who we are to a gateway that asks for certificates; None: plain TCP."""
 
 
-def read_settings(*, mqtt: str, bridge: str, listen: str) -> Settings:
-    """Settings from the values of the flags.
+def read_settings(*, mqtt: str | None, bridge: str, listen: str, identity: str | None = None) -> Settings:
+    """Settings from the values of the flags. Without `mqtt`: the identity's gateway, or this machine's.
 
     Raises:
         AddressError: a value is malformed, or `listen` is no loopback address.
+        CertificateError: the identity cannot be used.
     """
     if not bridge.startswith(("http://", "https://")):
         raise AddressError(f"--bridge {bridge!r} is no URL: give one like http://127.0.0.1:8081")
@@ -57,7 +64,21 @@ def read_settings(*, mqtt: str, bridge: str, listen: str) -> Settings:
             f"--listen {listen} would show the city to the network, and the dashboard has no access token yet "
             f"(a later version brings one): use 127.0.0.1:{address.port} and reach it through an SSH tunnel"
         )
-    return Settings(mqtt=parse_address("--mqtt", mqtt), bridge=bridge.rstrip("/"), listen=address)
+    known = _read_identity(identity) if identity else None
+    if mqtt is None and known is not None:
+        gateway = Address(host=known.host, port=known.port)
+    else:
+        gateway = parse_address("--mqtt", mqtt if mqtt is not None else MQTT_DEFAULT)
+    return Settings(mqtt=gateway, bridge=bridge.rstrip("/"), listen=address, identity=known)
+
+
+def _read_identity(path: str) -> Identity:
+    try:
+        identity = read_bundle(Path(path))
+        identity.tls()
+    except IdentityError as error:
+        raise CertificateError(f"--mqtt-identity: {error}") from None
+    return identity
 
 
 def parse_address(flag: str, value: str) -> Address:

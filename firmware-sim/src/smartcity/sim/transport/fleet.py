@@ -27,11 +27,13 @@ import logging
 import os
 import selectors
 import socket
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
+from smartcity.contracts import mqtt
 from smartcity.contracts.limits import MQTT_PACKET_BYTES_MAX
 from smartcity.contracts.topics import receipt_topic
 
@@ -41,7 +43,7 @@ from . import packets
 from .base import BLAMING, FAILURE, Acknowledged, Connected, Disconnected, Event, Received, Unreachable
 from .connection import Backoff, ConnectionSettings
 from .dialling import Dialling
-from .link import CONNECTED, DIALLING, GREETING, IDLE, Address, Link, Mover
+from .link import CONNECTED, DIALLING, GREETING, IDLE, SHAKING, Address, Link, Mover
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +69,17 @@ class FleetSettings(ConnectionSettings):
 class FleetTransport:
     """See `Transport`."""
 
-    def __init__(self, *, host: str, port: int, random: Random, settings: FleetSettings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        random: Random,
+        settings: FleetSettings | None = None,
+        tls: Mapping[str, ssl.SSLContext] | None = None,
+    ) -> None:
         self._gateway = f"{host}:{port}"
+        self._host, self._tls = host, tls
         self._random = random
         self._settings = settings or FleetSettings()
         self._links: dict[str, Link] = {}
@@ -139,7 +150,7 @@ class FleetTransport:
         for link in self._links.values():
             if link.socket is not None and link.state == CONNECTED and not link.ended:
                 with contextlib.suppress(OSError):
-                    link.socket.send(b"".join((*link.out, packets.DISCONNECT_PACKET)))
+                    link.socket.send(b"".join((*link.out, mqtt.DISCONNECT_PACKET)))
             self._discard(link)
         self._mover.close()
 
@@ -162,8 +173,8 @@ class FleetTransport:
         if told is not None:
             self._events.append(Unreachable(told))
 
-    def _greet(self, link: Link, now: float) -> None:
-        """TCP's handshake is over: CONNECT, or the end."""
+    def _reach(self, link: Link, now: float) -> None:
+        """TCP's handshake is over: TLS's, CONNECT, or the end."""
         assert link.socket is not None
         failure = link.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failure:
@@ -172,6 +183,34 @@ class FleetTransport:
             self._gateway_failed(link.address, os.strerror(failure), now)
             return
         self._dialling.reached()
+        if self._tls is None:
+            self._greet(link)
+            return
+        link.state = SHAKING
+        try:
+            link.socket = self._tls[link.device_id].wrap_socket(
+                link.socket, server_hostname=self._host, do_handshake_on_connect=False
+            )
+        except OSError as error:
+            self._end(link, f"TLS: {error.strerror or error}", blamed=False)
+            return
+        self._shake(link)
+
+    def _shake(self, link: Link) -> None:
+        """As much of TLS's handshake as is possible now."""
+        assert isinstance(link.socket, ssl.SSLSocket)
+        try:
+            link.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            self._mover.watch(link, selectors.EVENT_READ)
+        except ssl.SSLWantWriteError:
+            self._mover.watch(link, selectors.EVENT_WRITE)
+        except OSError as error:
+            self._end(link, f"TLS: {error.strerror or error}", blamed=False)
+        else:
+            self._greet(link)
+
+    def _greet(self, link: Link) -> None:
         link.state = GREETING
         link.keepalive_s = self._settings.keepalive_s
         self._mover.watch(link, selectors.EVENT_READ)
@@ -184,7 +223,7 @@ class FleetTransport:
         self._mover.say(link, packet)
 
     def _welcome(self, link: Link, body: bytes) -> None:
-        connack = packets.read_connack(body)
+        connack = mqtt.read_connack(body)
         if connack.reason_code >= FAILURE:
             self._end(link, f"the gateway refused the connection: {_reason(connack.reason_code)}", blamed=False)
             return
@@ -227,7 +266,7 @@ class FleetTransport:
             self._end(link, "the gateway no longer answers", blamed=False)
         else:
             link.pinged = True
-            self._mover.say(link, packets.PINGREQ_PACKET)
+            self._mover.say(link, mqtt.PINGREQ_PACKET)
             self._wake_at(link, now + link.keepalive_s * 0.7)
 
     # What comes in.
@@ -236,7 +275,10 @@ class FleetTransport:
         if link.ended or link.socket is None:
             return
         if link.state == DIALLING:
-            self._greet(link, now)
+            self._reach(link, now)
+            return
+        if link.state == SHAKING:
+            self._shake(link)
             return
         if mask & selectors.EVENT_WRITE:
             self._mover.write(link, now)
@@ -251,34 +293,34 @@ class FleetTransport:
             )
             for first, body in found:
                 self._take(link, first, body)
-        except packets.MalformedPacketError as error:
+        except mqtt.MalformedPacketError as error:
             self._end(link, f"the gateway sent {error}", blamed=True)
 
     def _take(self, link: Link, first: int, body: bytes) -> None:
         kind = first & 0xF0
         if link.ended:
             return
-        if kind == packets.PUBACK:
+        if kind == mqtt.PUBACK:
             packet_id, reason_code = packets.read_acknowledgement(body)
             if packet_id in link.keys:
                 self._events.append(Acknowledged(link.device_id, link.keys.pop(packet_id), reason_code))
-        elif kind == packets.PUBLISH:
+        elif kind == mqtt.PUBLISH:
             received_id, topic, payload = packets.read_publish(first, body)
             if received_id is not None:
-                self._mover.say_with_the_next(link, packets.puback_packet(received_id))
+                self._mover.say_with_the_next(link, mqtt.acknowledgement(mqtt.PUBACK, received_id))
             if topic == receipt_topic(link.device_id):
                 self._events.append(Received(link.device_id, payload))
-        elif kind == packets.CONNACK and link.state == GREETING:
+        elif kind == mqtt.CONNACK and link.state == GREETING:
             self._welcome(link, body)
-        elif kind == packets.SUBACK:
-            if any(code >= FAILURE for code in packets.read_suback(body)):
+        elif kind == mqtt.SUBACK:
+            if any(code >= FAILURE for code in mqtt.read_suback(body)):
                 topic = receipt_topic(link.device_id)
                 log.error("the gateway refuses the subscription to %s: nothing can be confirmed (check its ACL)", topic)
-        elif kind == packets.DISCONNECT:
+        elif kind == mqtt.DISCONNECT:
             code = body[0] if body else 0
             self._end(link, f"the gateway disconnected: {_reason(code)}", blamed=code in BLAMING)
-        elif kind != packets.PINGRESP:
-            raise packets.MalformedPacketError(f"a packet of type 0x{kind:02X}")
+        elif kind != mqtt.PINGRESP:
+            raise mqtt.MalformedPacketError(f"a packet of type 0x{kind:02X}")
 
     # Ending.
 
@@ -311,7 +353,7 @@ class FleetTransport:
 
     def _discard(self, link: Link) -> None:
         self._mover.close_socket(link)
-        if link.state in (DIALLING, GREETING):
+        if link.state in (DIALLING, SHAKING, GREETING):
             self._dialling.connecting -= 1
         link.cut()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,8 @@ from ..reading import Key
 from .connection import Backoff
 
 Address = tuple[Any, ...]
-IDLE, DIALLING, GREETING, CONNECTED = range(4)
+IDLE, DIALLING, SHAKING, GREETING, CONNECTED = range(5)
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 _READ_BYTES = 16_384
 _DEFERRED_MAX = 8
@@ -99,10 +101,10 @@ class Mover:
         data = link.out[0] if len(link.out) == 1 else b"".join(link.out)
         try:
             sent = link.socket.send(data)
-        except BlockingIOError:
+        except _NOT_NOW:
             sent = 0
         except OSError as error:
-            self._on_broken(link, f"the connection broke: {error.strerror}")
+            self._on_broken(link, f"the connection broke: {error.strerror or error}")
             return
         link.said_at = now
         if sent == len(data):
@@ -118,10 +120,10 @@ class Mover:
         assert link.socket is not None
         try:
             data = link.socket.recv(_READ_BYTES)
-        except BlockingIOError:
+        except _NOT_NOW:
             return b""
         except OSError as error:
-            self._on_broken(link, f"the connection broke: {error.strerror}")
+            self._on_broken(link, f"the connection broke: {error.strerror or error}")
             return b""
         if not data:
             self._on_broken(link, "the gateway closed the connection")

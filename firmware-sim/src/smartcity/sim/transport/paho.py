@@ -23,8 +23,9 @@ import contextlib
 import logging
 import selectors
 import socket
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -76,8 +77,17 @@ class _Link:
 class PahoTransport:
     """See `Transport`."""
 
-    def __init__(self, *, host: str, port: int, random: Random, settings: PahoSettings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        random: Random,
+        settings: PahoSettings | None = None,
+        tls: Mapping[str, ssl.SSLContext] | None = None,
+    ) -> None:
         self._host, self._port = host, port
+        self._tls = tls
         self._random = random
         self._settings = settings or PahoSettings()
         self._links: dict[str, _Link] = {}
@@ -148,6 +158,9 @@ class PahoTransport:
         for link in waiting[: self._settings.dials_per_poll_max]:
             try:
                 self._connect(link)
+            except ssl.SSLError as error:  # This device's certificate may be to blame: others are not kept waiting.
+                self._end(link, f"TLS: {error.strerror or error}", blamed=False)
+                continue
             except (OSError, ValueError) as error:
                 # The gateway is one for all devices: one of them tries, the others wait with it.
                 self._discard(link)
@@ -166,6 +179,8 @@ class PahoTransport:
         client.suppress_exceptions = True
         client.max_inflight_messages_set(0)  # Unlimited: the device keeps to CONNACK's Receive Maximum.
         client.max_queued_messages_set(1_000)
+        if self._tls is not None:
+            client.tls_set_context(self._tls[link.device_id])
         client.connect_timeout = self._settings.tcp_timeout_s
         will = link.will()
         client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
@@ -233,8 +248,12 @@ class PahoTransport:
         try:
             if mask & selectors.EVENT_WRITE:
                 client.loop_write()
-            if mask & selectors.EVENT_READ and client.loop_read() == MQTTErrorCode.MQTT_ERR_PROTOCOL:
-                self._end(link, "protocol error", blamed=True)
+            while mask & selectors.EVENT_READ and not link.ended:
+                if client.loop_read() == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+                    self._end(link, "protocol error", blamed=True)
+                connection: Any = client.socket()
+                if not isinstance(connection, ssl.SSLSocket) or not connection.pending():
+                    break  # What TLS has read already, the selector would not tell.
         except Exception as error:
             # Whatever paho stumbles over came from the gateway on this connection; the next one starts afresh.
             self._end(link, f"paho could not read the gateway's answer: {error!r}", blamed=True)

@@ -36,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--readings-min", type=int, default=READINGS_MIN, help=f"fail below this (default {READINGS_MIN})"
     )
+    parser.add_argument("--secure", action="store_true", help="with an identity for each device at the gateway")
     stays = parser.add_mutually_exclusive_group()
     stays.add_argument("--keep", action="store_true", help="leave the stack running at the end (the default)")
     stays.add_argument("--down", action="store_true", help="stop the stack at the end")
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     stack = Stack(args.var)
     console = Console(stderr=args.json)
-    settings = DemoSettings(speed=args.speed, seed=args.seed, readings_min=args.readings_min)
+    settings = DemoSettings(speed=args.speed, seed=args.seed, readings_min=args.readings_min, secure=args.secure)
     console.print(
         f"Both routes at {settings.speed:g} times real time, seed {settings.seed}, "
         f"simulated start {START:%Y-%m-%d %H:%M} UTC; everything is under {stack.layout.var}",

@@ -12,10 +12,12 @@ from typing import Any
 
 from rich.console import Console
 
+from smartcity.contracts.identity import Identity
 from smartcity.contracts.streams import STREAMS
 from smartcity.contracts.tables import DEAD_LETTERS_TABLE
 
 from ..reach import at_lake, broker_of
+from ..secure import reader_identity
 from ..stack import Stack
 from ..verify.audit import Scope, audit
 from ..verify.display import show_gaps, show_report
@@ -70,7 +72,7 @@ def _run(args: argparse.Namespace, stack: Stack, lake: Lake) -> int:
     if args.without_logs or not (args.state or find_logs(folders)):
         if not args.without_logs:
             console.print(f"no device logs below {folders[0]}: looking for gaps in the sequence instead")
-        gaps = audit_gaps(lake, args.broker or broker_of(stack), tuple(args.boot))
+        gaps = audit_gaps(lake, args.broker or broker_of(stack), tuple(args.boot), _identity(stack, args.broker))
         _print(args.json, gaps, console)
         return 0 if gaps.clean else 1
     scope = Scope(folders=folders, boots=tuple(args.boot), since=args.since)
@@ -83,7 +85,12 @@ def _run(args: argparse.Namespace, stack: Stack, lake: Lake) -> int:
     return 0 if (report.settled if args.strict else report.clean) else 1
 
 
-def audit_gaps(lake: Lake, broker: str | None, boots: tuple[str, ...]) -> GapReport:
+def _identity(stack: Stack, broker: str | None) -> Identity | None:
+    """What the stack's own gateway asks for; another broker that is named is asked without."""
+    return reader_identity(stack.layout) if broker is None and stack.place().secure else None
+
+
+def audit_gaps(lake: Lake, broker: str | None, boots: tuple[str, ...], identity: Identity | None = None) -> GapReport:
     """Gaps from the ids in the lake and, where there is a gateway, the retained statuses."""
     ids = {
         name: list(zip(*(column.to_pylist() for column in lake.ids(name, None).drop_null().columns), strict=True))
@@ -92,7 +99,7 @@ def audit_gaps(lake: Lake, broker: str | None, boots: tuple[str, ...]) -> GapRep
     statuses = {}
     if broker:
         host, _, port = broker.rpartition(":")
-        statuses = read_statuses(host, int(port))
+        statuses = read_statuses(host, int(port), identity=identity)
     return find_gaps(ids, statuses, boots)
 
 

@@ -11,6 +11,7 @@ CLIENT_ID = "smartcity-bridge"
 def _command(place: Place) -> list[str]:
     command = [console_script("smartcity-bridge"), "run"]
     command += ["--mqtt", place.address("mqtt"), "--kafka", place.address("kafka")]
+    command += place.identity_flags(CLIENT_ID)
     return [*command, "--http", place.address("bridge_http"), "--client-id", CLIENT_ID]
 
 

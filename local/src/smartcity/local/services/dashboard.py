@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from smartcity.edge.identities import DASHBOARD as DASHBOARD_IDENTITY
+
 from .service import Place, Service, console_script, http_probe
 
 
 def _command(place: Place) -> list[str]:
     command = [console_script("smartcity-dashboard"), "run", "--mqtt", place.address("mqtt")]
+    command += place.identity_flags(DASHBOARD_IDENTITY)
     return [*command, "--bridge", place.url("bridge_http"), "--listen", place.address("dashboard")]
 
 

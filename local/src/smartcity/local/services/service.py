@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smartcity.edge.folder import GatewayFolder
+
 from ..environment import endpoints, stack_environment
 from ..layout import Layout
 from ..ports import LOOPBACK
@@ -26,6 +28,16 @@ class Place:
     def address(self, port: str) -> str:
         """`host:port` of a named port, e.g. `kafka`."""
         return f"{LOOPBACK}:{self.ports[port]}"
+
+    @property
+    def secure(self) -> bool:
+        """Whether clients of the gateway need an identity."""
+        return self.layout.secure_mark.exists()
+
+    def identity_flags(self, name: str) -> list[str]:
+        """The flag by which a client of the gateway takes its identity; none where nobody needs one."""
+        bundle = GatewayFolder(self.layout.gateway).bundle_path(name)
+        return ["--mqtt-identity", str(bundle)] if self.secure else []
 
     def url(self, port: str) -> str:
         return f"http://{self.address(port)}"
@@ -61,7 +73,8 @@ class Service:
     name: str
     needs: tuple[str, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
-    """Name and preferred number of each port."""
+    secure_ports: Mapping[str, int] = field(default_factory=dict)
+    """Those that are others in a stack with identities."""
     command: Callable[[Place], list[str]]
     probe: Callable[[Place], str | None]
     prepare: Callable[[Place], None] = nothing
@@ -73,6 +86,10 @@ class Service:
     stop_timeout_s: float = 15.0
     keeps_data: bool = False
     """Whether `var/data/<name>` is its own."""
+
+    def preferred_ports(self, *, secure: bool) -> dict[str, int]:
+        """Name and preferred number of each port."""
+        return {**self.ports, **(self.secure_ports if secure else {})}
 
 
 def console_script(name: str) -> str:

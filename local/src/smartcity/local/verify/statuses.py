@@ -9,6 +9,7 @@ from contextlib import suppress
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from smartcity.contracts.identity import Identity
 from smartcity.contracts.status import Status, StatusError, decode_status
 from smartcity.contracts.topics import STATUS_LEAF, parse_device_topic
 
@@ -23,7 +24,9 @@ class GatewayUnreachableError(VerifyError):
     """The gateway did not answer."""
 
 
-def read_statuses(host: str, port: int, *, timeout_s: float = CONNECT_TIMEOUT_S) -> dict[str, Status]:
+def read_statuses(
+    host: str, port: int, *, identity: Identity | None = None, timeout_s: float = CONNECT_TIMEOUT_S
+) -> dict[str, Status]:
     """The retained status of every device, by device; statuses that are none are left out.
 
     Raises:
@@ -31,6 +34,8 @@ def read_statuses(host: str, port: int, *, timeout_s: float = CONNECT_TIMEOUT_S)
     """
     messages: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    if identity is not None:
+        client.tls_set_context(identity.tls())
     client.on_connect = lambda c, *_: c.subscribe(f"devices/+/{STATUS_LEAF}", qos=1)
     client.on_subscribe = lambda *_: messages.put(None)
     client.on_message = lambda _c, _u, message: messages.put((message.topic, bytes(message.payload)))
