@@ -134,6 +134,12 @@ def test_what_is_broken_is_kept_with_its_reason(drive: Drive, device: str, count
     assert [row["payload"] for row in found] == [wanted] * count
 
 
+def test_dead_letters_are_listed_at_the_running_stack(stack: Stack, drive: Drive) -> None:
+    done = smartcity(stack, "lake", "deadletters", "list", "--device", HAND, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["newest"][0]["reason"] == "checksum_invalid"
+
+
 def test_five_megabytes_are_refused_at_the_gateway(drive: Drive) -> None:
     sizes = [
         len(row["payload"])

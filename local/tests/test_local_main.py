@@ -54,6 +54,16 @@ def test_a_replay_without_a_stack_says_what_to_do(tmp_path: Path, capsys: pytest
     assert "smartcity up" in capsys.readouterr().err
 
 
+def test_the_lake_without_a_stack_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--var", str(tmp_path), "lake", "deadletters", "list"]) == 1
+    assert "run: smartcity up" in capsys.readouterr().err
+
+
+def test_no_second_query_is_started_beside_the_stacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--var", str(tmp_path), "lake", "run"]) == 1
+    assert "would fill the same tables" in capsys.readouterr().err
+
+
 def test_nothing_of_a_real_account_reaches_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "secret")
