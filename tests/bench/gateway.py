@@ -287,7 +287,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each phase")
     parser.add_argument("--rate", type=float, default=200.0, help="readings per second, of all devices together")
-    parser.add_argument("--connections", type=int, default=200, help="that strangers hold at once")
+    places = "places for strangers; the gateway closes half of their kinds at once, so about half are open together"
+    parser.add_argument("--connections", type=int, default=400, help=places)
     parser.add_argument("--out", type=Path, default=ROOT / "var" / "bench" / "gateway.json")
     parser.add_argument(
         "--life-s", type=float, nargs=2, default=LIFE_S, metavar=("MIN", "MAX"), help="until one is replaced"
