@@ -31,11 +31,11 @@ def launch(service: Service, place: Place, progress: Progress) -> None:
         ServiceError: it cannot be started, ends, or is not healthy in time; the message shows the end of its log.
     """
     began = time.monotonic()
-    where = ", ".join(str(place.ports[port]) for port in service.ports)
+    where = f" ({ports})" if (ports := ", ".join(str(place.ports[port]) for port in service.ports)) else ""
     started = begin(service, place, progress)
     _await_healthy(service, place)
     service.finish(place)
-    progress(f"{service.name} is up ({where})" + (f" after {time.monotonic() - began:.1f} s" if started else ""))
+    progress(f"{service.name} is up{where}" + (f" after {time.monotonic() - began:.1f} s" if started else ""))
 
 
 def begin(service: Service, place: Place, progress: Progress) -> bool:
