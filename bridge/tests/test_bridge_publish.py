@@ -12,7 +12,8 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from smartcity.bridge.publish import MalformedPublish, Publish, parse_publish, user_properties
+from smartcity.bridge.publish import Publish, parse_publish, user_properties
+from smartcity.contracts.mqtt import MalformedPacketError
 
 
 def parsed(first: int, body: bytes, *, with_properties: bool = True) -> tuple[Publish, Any]:
@@ -72,7 +73,7 @@ def test_it_reads_what_paho_writes(
     ],
 )
 def test_a_packet_that_breaks_the_protocol_is_malformed(body: bytes) -> None:
-    with pytest.raises(MalformedPublish):
+    with pytest.raises(MalformedPacketError):
         parsed(0x32, body)
 
 
@@ -80,7 +81,7 @@ def test_a_packet_that_breaks_the_protocol_is_malformed(body: bytes) -> None:
 def test_any_bytes_are_read_or_malformed(first: int, body: bytes) -> None:
     try:
         publish = parsed(first, body)[0]
-    except MalformedPublish:
+    except MalformedPacketError:
         return
     assert body.endswith(publish.payload)
 

@@ -13,6 +13,7 @@ from smartcity.bridge.message import Message, Reception
 from smartcity.bridge.publish import parse_publish
 from smartcity.bridge.route import Routes
 from smartcity.bridge.stamp import read_stamp
+from smartcity.contracts.mqtt import find_packet
 
 MIX = {"gps": 46, "vehicle": 46, "weather": 5, "emergency": 2, "camera": 1}
 """Records of each stream in a hundred."""
@@ -37,7 +38,9 @@ def records(count: int) -> Iterator[Record]:
         if stream == "camera":
             payload = frame
         packet = publish(topic, number % 65_000 + 1, pairs, payload)
-        parsed = parse_publish(packet[0], packet, packet.index(b"devices/") - 2, len(packet), with_properties=True)
+        found = find_packet(packet, 0, len(packet))
+        assert found, "a whole packet"
+        parsed = parse_publish(packet[0], packet, *found, with_properties=True)
         route = routes.find(parsed.topic)
         message = Message(
             route=route, payload=parsed.payload, property_bytes=parsed.properties,

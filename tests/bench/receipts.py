@@ -20,7 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from wire import Session, packet, text
+from wire import Session
+
+from smartcity.contracts.mqtt import packet, string
 
 INTERVAL_S = 0.2
 REPORT_S = 1.0
@@ -72,7 +74,7 @@ class Giver:
                 ranges.setdefault(boot.decode(), []).append((first, last))
             self._packet_id = self._packet_id % 65_535 + 1
             payload = json.dumps(ranges, separators=(",", ":")).encode()
-            head = text(f"receipts/{device.decode()}") + self._packet_id.to_bytes(2) + b"\x00"
+            head = string(f"receipts/{device.decode()}") + self._packet_id.to_bytes(2) + b"\x00"
             out += packet(0x32, head + payload)
         self._counts["receipts"] += len(due)
         if out:

@@ -7,32 +7,15 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from smartcity.contracts.mqtt import packet, string, user_property, varint
+
 Pairs = Sequence[tuple[str, str]]
-
-
-def text(value: str) -> bytes:
-    """A string with its length before it."""
-    return len(value.encode()).to_bytes(2) + value.encode()
-
-
-def _variable(value: int) -> bytes:
-    out = bytearray()
-    while True:
-        value, low = divmod(value, 128)
-        out.append(low | (0x80 if value else 0))
-        if not value:
-            return bytes(out)
-
-
-def packet(first: int, body: bytes) -> bytes:
-    """A control packet: first byte, length, body."""
-    return bytes((first,)) + _variable(len(body)) + body
 
 
 def publish(topic: str, packet_id: int, pairs: Pairs, payload: bytes) -> bytes:
     """A QoS 1 PUBLISH with user properties."""
-    properties = b"".join(b"\x26" + text(name) + text(value) for name, value in pairs)
-    return packet(0x32, text(topic) + packet_id.to_bytes(2) + _variable(len(properties)) + properties + payload)
+    properties = b"".join(user_property(name, value) for name, value in pairs)
+    return packet(0x32, string(topic) + packet_id.to_bytes(2) + varint(len(properties)) + properties + payload)
 
 
 class Session:
@@ -41,15 +24,15 @@ class Session:
     def __init__(self, port: int, client_id: str, *, receive_maximum: int = 65_535) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         properties = b"\x11" + (86_400).to_bytes(4) + b"\x21" + receive_maximum.to_bytes(2)
-        body = text("MQTT") + b"\x05\x00" + (0).to_bytes(2) + _variable(len(properties)) + properties
-        self.socket.sendall(packet(0x10, body + text(client_id)))
+        body = string("MQTT") + b"\x05\x00" + (0).to_bytes(2) + varint(len(properties)) + properties
+        self.socket.sendall(packet(0x10, body + string(client_id)))
         connack = self.socket.recv(4096)
         assert connack[0] == 0x20, connack
         self.present = bool(connack[2] & 1)
         self.leftover = connack[2 + connack[1] :]
 
     def subscribe(self, pattern: str) -> None:
-        self.socket.sendall(packet(0x82, b"\x00\x01\x00" + text(pattern) + b"\x21"))
+        self.socket.sendall(packet(0x82, b"\x00\x01\x00" + string(pattern) + b"\x21"))
         assert self.socket.recv(4096)[0] == 0x90
 
     def silent(self, for_s: float) -> bool:
@@ -70,8 +53,8 @@ class Session:
             while sent - acknowledged > window:
                 acknowledged, rest = self._acknowledgements(acknowledged, rest)
 
-        for packet in packets:
-            block.append(packet)
+        for one in packets:
+            block.append(one)
             if len(block) >= 200:
                 flush()
         flush()

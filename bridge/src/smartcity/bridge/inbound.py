@@ -236,7 +236,7 @@ class Inbound:
         self._reception = Reception.now()
 
     def _on_publish(self, publish: Publish) -> None:
-        """May raise MalformedPublish, which the session turns into the end of the connection."""
+        """May raise MalformedPacketError, which the session turns into the end of the connection."""
         route, properties = self._routes.find(publish.topic), publish.properties
         stamp = None
         if properties and route.raw_topic is None:

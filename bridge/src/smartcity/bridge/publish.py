@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-_USER_PROPERTY = 0x26
+from smartcity.contracts.mqtt import SUBSCRIPTION_ID, USER_PROPERTY, MalformedPacketError, read_varint
+
 _FIXED_BYTES = {0x01: 1, 0x02: 4, 0x23: 2}
 """Payload format indicator, message expiry interval, topic alias."""
 _LENGTH_PREFIXED = frozenset({0x03, 0x08, 0x09})
 """Content type, response topic, correlation data."""
-_SUBSCRIPTION_IDENTIFIER = 0x0B
-
-
-class MalformedPublish(ValueError):  # noqa: N818 - MQTT's own name
-    """The packet breaks the protocol; the connection must end."""
 
 
 class Publish(msgspec.Struct, frozen=True, gc=False):
@@ -38,19 +34,19 @@ def parse_publish(first_byte: int, buffer: bytes, start: int, end: int, *, with_
         with_properties: True for MQTT 5, False for 3.1.1.
 
     Raises:
-        MalformedPublish: lengths do not fit.
+        MalformedPacketError: lengths do not fit.
     """
     qos = first_byte >> 1 & 3
     at = start + 2
     if at > end:
-        raise MalformedPublish("the packet has no topic")
+        raise MalformedPacketError("the packet has no topic")
     topic_at, at = at, at + (buffer[start] << 8 | buffer[start + 1])
     topic = buffer[topic_at:at]
     packet_id = 0
     if qos:
         at += 2
         if at > end:
-            raise MalformedPublish("the packet has no packet id")
+            raise MalformedPacketError("the packet has no packet id")
         packet_id = buffer[at - 2] << 8 | buffer[at - 1]
     if not with_properties:
         properties, length = b"", 0
@@ -59,11 +55,11 @@ def parse_publish(first_byte: int, buffer: bytes, start: int, end: int, *, with_
     elif at + 1 < end and buffer[at + 1] < 0x80:
         length, at = buffer[at] & 0x7F | buffer[at + 1] << 7, at + 2
     else:
-        length, at = variable(buffer, at, end)
+        length, at = read_varint(buffer, at, end)
     if length or with_properties:
         properties = buffer[at : at + length]
     if qos > 2 or at + length > end:
-        raise MalformedPublish("the packet is shorter than its parts, or has QoS 3")
+        raise MalformedPacketError("the packet is shorter than its parts, or has QoS 3")
     return Publish(topic, qos, bool(first_byte & 1), packet_id, properties, buffer[at + length : end])
 
 
@@ -74,14 +70,14 @@ def user_properties(properties: bytes) -> tuple[tuple[str, str], ...]:
     connection for it would only bring it again.
 
     Raises:
-        MalformedPublish: lengths do not fit, or a property does not belong into a PUBLISH.
+        MalformedPacketError: lengths do not fit, or a property does not belong into a PUBLISH.
     """
     pairs = []
     at, end = 0, len(properties)
     while at < end:
         kind = properties[at]
         at += 1
-        if kind == _USER_PROPERTY:
+        if kind == USER_PROPERTY:
             name, at = _prefixed(properties, at)
             value, at = _prefixed(properties, at)
             pairs.append((name.decode(errors="replace"), value.decode(errors="replace")))
@@ -89,12 +85,12 @@ def user_properties(properties: bytes) -> tuple[tuple[str, str], ...]:
             at = _prefixed(properties, at)[1]
         elif kind in _FIXED_BYTES:
             at += _FIXED_BYTES[kind]
-        elif kind == _SUBSCRIPTION_IDENTIFIER:
-            at = variable(properties, at, end)[1]
+        elif kind == SUBSCRIPTION_ID:
+            at = read_varint(properties, at, end)[1]
         else:
-            raise MalformedPublish(f"property {kind:#04x} does not belong into a PUBLISH")
+            raise MalformedPacketError(f"property {kind:#04x} does not belong into a PUBLISH")
     if at != end:
-        raise MalformedPublish("a property reaches beyond the properties")
+        raise MalformedPacketError("a property reaches beyond the properties")
     return tuple(pairs)
 
 
@@ -103,23 +99,5 @@ def _prefixed(body: bytes, at: int) -> tuple[bytes, int]:
     start = at + 2
     end = start + int.from_bytes(body[at:start])
     if end > len(body) or start > len(body):
-        raise MalformedPublish("a length reaches beyond the packet")
+        raise MalformedPacketError("a length reaches beyond the packet")
     return body[start:end], end
-
-
-def variable(buffer: bytes, at: int, end: int) -> tuple[int, int]:
-    """A variable byte integer (section 1.5.5), and where it ends.
-
-    Raises:
-        MalformedPublish: it does not end before `end`, or has more than four bytes.
-    """
-    value = 0
-    for shift in (0, 7, 14, 21):
-        if at >= end:
-            break
-        byte = buffer[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise MalformedPublish("a variable byte integer does not end")

@@ -18,8 +18,10 @@ from typing import Any
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 
+from smartcity.contracts.mqtt import MalformedPacketError, read_varint
+
 from . import settings as limits
-from .publish import MalformedPublish, Publish, parse_publish, variable
+from .publish import Publish, parse_publish
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class Session(Client):
         self.reading()
         try:
             return self._packets(self._rest + data if self._rest else data)
-        except MalformedPublish as error:
+        except MalformedPacketError as error:
             log.error("a malformed packet from the gateway: %s", error)
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
@@ -79,7 +81,7 @@ class Session(Client):
             if length >= 0x80:
                 if size - at < 5 and buffer[size - 1] >= 0x80:
                     break  # The length itself is not whole.
-                length, start = variable(buffer, at + 1, size)
+                length, start = read_varint(buffer, at + 1, size)
             end = start + length
             if end > size:
                 break
@@ -87,7 +89,7 @@ class Session(Client):
             if first & 0xF0 == _PUBLISH:
                 publish = parse_publish(first, buffer, start, end, with_properties=with_properties)
                 if publish.qos == 2:
-                    raise MalformedPublish("QoS 2, and we have subscribed at QoS 1")
+                    raise MalformedPacketError("QoS 2, and we have subscribed at QoS 1")
                 received(publish)
                 continue
             code = self._hand_over(first, buffer[start:end])
