@@ -88,13 +88,20 @@ class Route:
             (lat0, lon0), (lat1, lon1) = self.points[i - 1], self.points[i]
             ax, ay = (lon0 - longitude) * east, (lat0 - latitude) * north
             dx, dy = (lon1 - lon0) * east, (lat1 - lat0) * north
-            square = dx * dx + dy * dy
-            part = min(max(-(ax * dx + ay * dy) / square, 0.0), 1.0) if square else 0.0
-            x, y = ax + part * dx, ay + part * dy
-            if x * x + y * y < best_square:
-                best_square = x * x + y * y
+            part, square = nearest_part(ax, ay, dx, dy)
+            if square < best_square:
+                best_square = square
                 best_km = self.kms[i - 1] + part * (self.kms[i] - self.kms[i - 1])
         return best_km, math.sqrt(best_square)
+
+
+def nearest_part(ax: float, ay: float, dx: float, dy: float) -> tuple[float, float]:
+    """Where on a segment from (ax, ay) along (dx, dy), in m, it is nearest to the origin: the part of its length up to
+    there, and the squared distance in m²."""
+    length_square = dx * dx + dy * dy
+    part = min(max(-(ax * dx + ay * dy) / length_square, 0.0), 1.0) if length_square else 0.0
+    x, y = ax + part * dx, ay + part * dy
+    return part, x * x + y * y
 
 
 def metres_per_degree(latitude: float) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from smartcity.contracts.routes import (
     WGS84_SEMI_MAJOR_AXIS_M,
     Route,
     metres_per_degree,
+    nearest_part,
     route,
 )
 
@@ -70,9 +71,8 @@ def _nearest_somewhere(cell: int, segments: list[LineSegment]) -> list[LineSegme
 def _distance_m(segment: LineSegment, latitude: float, longitude: float) -> float:
     _, lat0, lon0, _, dlat, dlon, _ = segment
     north, east = metres_per_degree(latitude)
-    ax, ay, dx, dy = (lon0 - longitude) * east, (lat0 - latitude) * north, dlon * east, dlat * north
-    part = min(max(-(ax * dx + ay * dy) / (dx * dx + dy * dy), 0.0), 1.0)
-    return math.hypot(ax + part * dx, ay + part * dy)
+    _, square = nearest_part((lon0 - longitude) * east, (lat0 - latitude) * north, dlon * east, dlat * north)
+    return math.sqrt(square)
 
 
 def _segments(line: Route) -> list[tuple[LineSegment, set[int]]]:
