@@ -20,17 +20,22 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # Mosquitto, started by root, becomes the user `mosquitto`, who must be able to pass through.
     for folder in (*var.parents[:3],):
         folder.chmod(folder.stat().st_mode | 0o111)
-    jars = Layout(var=default_var())
-    for name in SETS:
-        wrong = missing(jars.jars(name), expected(name))
-        assert not wrong, f"{wrong[0]} in {jars.jars(name)}; run: make setup"
-        link(jars.jars(name), var / "jars" / name)
+    link_jars(var)
     running = Stack(var)
     try:
         assert running.up(progress=print) is not None
         yield running
     finally:
         running.down(progress=print)
+
+
+def link_jars(var: Path) -> None:
+    """The jars of `make setup`, for a stack in another folder."""
+    jars = Layout(var=default_var())
+    for name in SETS:
+        wrong = missing(jars.jars(name), expected(name))
+        assert not wrong, f"{wrong[0]} in {jars.jars(name)}; run: make setup"
+        link(jars.jars(name), var / "jars" / name)
 
 
 def link(source: Path, target: Path) -> None:

@@ -19,14 +19,12 @@ import pytest
 from smartcity.contracts.identity import read_bundle
 from smartcity.edge.broker import greet
 from smartcity.edge.folder import GatewayFolder
-from smartcity.local.jars import SETS, expected, missing
-from smartcity.local.layout import Layout, default_var
 from smartcity.local.secure import device_bundles, reader_identity
 from smartcity.local.services.kafka import record_counts
 from smartcity.local.stack import Stack
 from smartcity.local.verify.statuses import read_statuses
 
-from .conftest import link
+from .conftest import link_jars
 
 pytestmark = pytest.mark.end_to_end
 PARTS = ("mosquitto", "kafka", "bridge")
@@ -39,11 +37,7 @@ DRIVE = Path(__file__).resolve().parents[1] / "edge" / "fixtures" / "drive.mcap"
 def secure() -> Iterator[Stack]:
     var = Path(tempfile.mkdtemp(prefix="secure-stack-")) / "var"
     var.parent.chmod(0o711)
-    jars = Layout(var=default_var())
-    for name in SETS:
-        wrong = missing(jars.jars(name), expected(name))
-        assert not wrong, f"{wrong[0]} in {jars.jars(name)}; run: make setup"
-        link(jars.jars(name), var / "jars" / name)
+    link_jars(var)
     stack = Stack(var)
     try:
         stack.up(only=PARTS, secure=True, progress=print)
