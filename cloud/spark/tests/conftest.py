@@ -95,7 +95,7 @@ def _free_port() -> int:
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     """A bucket at a MiniStack of our own."""
-    from smartcity.lake.frames import s3_client  # noqa: PLC0415
+    from smartcity.lake.s3 import s3_client  # noqa: PLC0415
 
     folder, port = tmp_path_factory.mktemp("ministack"), _free_port()
     own = {
@@ -237,7 +237,7 @@ def expect_mart(storage: Storage) -> Callable[..., None]:
 def _read_mart(storage: Storage, mart: Mart) -> dict[date, list[dict[str, Any]]]:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    from smartcity.lake.frames import s3_client  # noqa: PLC0415
+    from smartcity.lake.s3 import s3_client  # noqa: PLC0415
 
     client, found = s3_client(storage), {}
     for listed in client.list_objects_v2(Bucket=storage.bucket, Prefix=mart.prefix).get("Contents", []):

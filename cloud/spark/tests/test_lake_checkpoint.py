@@ -12,7 +12,7 @@ import pytest
 
 from smartcity.lake.checkpoint import forget_impossible_batch, require_cluster
 from smartcity.lake.errors import TerminalError
-from smartcity.lake.frames import s3_client
+from smartcity.lake.s3 import s3_client
 from smartcity.lake.settings import Storage
 
 READ = {"gps_data": {"0": 8364, "1": 8429}, "emergency_data": {"0": 6, "1": 15}}

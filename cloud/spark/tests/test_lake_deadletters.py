@@ -23,8 +23,8 @@ from smartcity.lake.deadletters_command import bytes_text, letter_text
 from smartcity.lake.deadletters_redrive import CLAIMS_PREFIX, LETTERS_AT_ONCE, Claims, Failure, redrive
 from smartcity.lake.deadletters_ways import _confirmed
 from smartcity.lake.errors import EXIT_USAGE
-from smartcity.lake.frames import s3_client
 from smartcity.lake.main import main
+from smartcity.lake.s3 import s3_client
 from smartcity.lake.settings import Storage
 
 RECEIVED = datetime(2026, 11, 21, 8, tzinfo=UTC)

@@ -21,9 +21,9 @@ from smartcity.lake import maintain as maintenance
 from smartcity.lake.batch import Outcome, process_batch
 from smartcity.lake.commit import BatchIdentity, drop_tags, load, newest_batch, tag_newest
 from smartcity.lake.errors import TransientError
-from smartcity.lake.frames import s3_client
 from smartcity.lake.maintain import Upkeep, compact, expire, maintain, remove_orphans, rewrite_manifests
 from smartcity.lake.parse import parse
+from smartcity.lake.s3 import s3_client
 from smartcity.lake.settings import Limits, Storage
 from smartcity.lake.tables import STREAM_TABLES, TABLES
 

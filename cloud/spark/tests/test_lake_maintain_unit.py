@@ -18,10 +18,10 @@ from smartcity.lake import maintain as maintenance
 from smartcity.lake.commit import BATCH_ID, QUERY_ID, newest_batch
 from smartcity.lake.describe import Description
 from smartcity.lake.errors import EXIT_OK, EXIT_TERMINAL, TerminalError, TransientError
-from smartcity.lake.frames import s3_client
 from smartcity.lake.leftovers import abort_uploads, remove_temporary
 from smartcity.lake.maintain import STEP_ATTEMPTS_MAX, Upkeep, attempt
 from smartcity.lake.maintain_command import duration_of, report_text
+from smartcity.lake.s3 import s3_client
 from smartcity.lake.schedule import Schedule
 from smartcity.lake.settings import Storage
 

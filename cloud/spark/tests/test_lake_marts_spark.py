@@ -17,7 +17,7 @@ import pytest
 from smartcity.contracts.marts import CAMERA_ACTIVITY, CITY_HOURS, INCIDENT_RESPONSE, SPEED_BY_KM
 from smartcity.contracts.streams import CAMERA, EMERGENCY, GPS, VEHICLE, WEATHER
 from smartcity.lake.errors import EXIT_OK, EXIT_TERMINAL
-from smartcity.lake.frames import s3_client
+from smartcity.lake.s3 import s3_client
 from smartcity.lake.settings import Storage
 
 pytestmark = pytest.mark.spark

@@ -18,9 +18,9 @@ from smartcity.contracts.streams import CAMERA, GPS, STREAMS, VEHICLE, WEATHER, 
 from smartcity.lake.batch import Outcome, process_batch
 from smartcity.lake.commit import BatchIdentity
 from smartcity.lake.describe import describe
-from smartcity.lake.frames import s3_client
 from smartcity.lake.parse import parse
 from smartcity.lake.places import with_place
+from smartcity.lake.s3 import s3_client
 from smartcity.lake.settings import Storage
 
 pytestmark = pytest.mark.spark

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 from botocore.exceptions import ClientError
 
 from .errors import TerminalError
-from .frames import s3_client
+from .s3 import list_objects, s3_client
 from .settings import Storage
 
 _log = logging.getLogger(__name__)
@@ -58,14 +57,13 @@ def forget_impossible_batch(storage: Storage) -> int | None:
     Returns:
         Its number; None if the newest batch is possible, or committed.
     """
-    client = s3_client(storage)
-    planned = sorted(_batches(client, storage, "offsets"))
-    if len(planned) < 2 or planned[-1] in set(_batches(client, storage, "commits")):
+    planned = sorted(_batches(storage, "offsets"))
+    if len(planned) < 2 or planned[-1] in set(_batches(storage, "commits")):
         return None
-    begins, ends = (_read_ends(client, storage, number) for number in planned[-2:])
+    begins, ends = (_read_ends(storage, number) for number in planned[-2:])
     if not _falls_behind(begins, ends):
         return None
-    client.delete_object(Bucket=storage.bucket, Key=f"{storage.checkpoint_prefix}/offsets/{planned[-1]}")
+    s3_client(storage).delete_object(Bucket=storage.bucket, Key=f"{storage.checkpoint_prefix}/offsets/{planned[-1]}")
     _log.warning(
         "batch %d was planned while Kafka told less than had been read from it; it never ran: planning it again",
         planned[-1],
@@ -73,18 +71,17 @@ def forget_impossible_batch(storage: Storage) -> int | None:
     return planned[-1]
 
 
-def _batches(client: Any, storage: Storage, part: str) -> Iterator[int]:
+def _batches(storage: Storage, part: str) -> Iterator[int]:
     prefix = f"{storage.checkpoint_prefix}/{part}/"
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=storage.bucket, Prefix=prefix):
-        for item in page.get("Contents", []):
-            name = item["Key"].removeprefix(prefix)
-            if name.isdecimal():
-                yield int(name)
+    for item in list_objects(storage, prefix):
+        name = item["Key"].removeprefix(prefix)
+        if name.isdecimal():
+            yield int(name)
 
 
-def _read_ends(client: Any, storage: Storage, number: int) -> Ends:
+def _read_ends(storage: Storage, number: int) -> Ends:
     key = f"{storage.checkpoint_prefix}/offsets/{number}"
-    text = client.get_object(Bucket=storage.bucket, Key=key)["Body"].read().decode()
+    text = s3_client(storage).get_object(Bucket=storage.bucket, Key=key)["Body"].read().decode()
     version, _metadata, *sources = text.splitlines()
     if version != _FORMAT or len(sources) != 1:
         raise TerminalError(f"s3://{storage.bucket}/{key} is not the offsets of one Kafka source in Spark's format v1")

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from botocore.exceptions import ClientError
 
 from .deadletters import Letter
-from .frames import s3_client
+from .s3 import s3_client
 from .settings import Storage
 
 CLAIMS_PREFIX = "dead-letters/redriven"

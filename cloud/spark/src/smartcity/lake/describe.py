@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from smartcity.contracts.tables import DATABASE
 
 from .errors import TransientError
-from .frames import s3_client
+from .s3 import s3_client
 from .settings import Storage
 from .tables import TABLES
 

@@ -15,11 +15,11 @@ from pyspark.errors import PySparkException
 
 from .checkpoint import forget_impossible_batch, require_cluster
 from .errors import EXIT_OK, LakeError, TerminalError, TransientError
-from .frames import s3_client
 from .jars import require_jars
 from .places import grid_table
 from .progress import Progress, serve
 from .query import LakeQuery, kafka_cluster_id
+from .s3 import s3_client
 from .session import start_session
 from .settings import Settings, Storage
 from .tables import ensure_tables

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable
-from typing import Any
 
-import boto3
-from botocore.config import Config
 from pyspark.sql import DataFrame, Row
 
+from .s3 import s3_client
 from .settings import Storage
-
-UPLOAD_ATTEMPTS_MAX = 5
-UPLOAD_TIMEOUT_S = 20
 
 Put = Callable[[str, bytes], None]
 """Stores bytes under an object key."""
@@ -49,15 +43,3 @@ def s3_put(storage: Storage) -> Put:
         client.put_object(Bucket=storage.bucket, Key=key, Body=frame, ContentType="image/jpeg")
 
     return put
-
-
-@functools.cache
-def s3_client(storage: Storage) -> Any:
-    """One client per process: making one takes longer than many uploads."""
-    config = Config(
-        retries={"max_attempts": UPLOAD_ATTEMPTS_MAX, "mode": "standard"},
-        connect_timeout=UPLOAD_TIMEOUT_S,
-        read_timeout=UPLOAD_TIMEOUT_S,
-        s3={"addressing_style": "path"} if storage.s3_endpoint else {},
-    )
-    return boto3.client("s3", region_name=storage.region, endpoint_url=storage.s3_endpoint, config=config)

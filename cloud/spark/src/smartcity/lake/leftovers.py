@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from .frames import s3_client
+from .s3 import list_objects, s3_client
 from .settings import Storage
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.TID\d+)?\.tmp")
@@ -21,14 +21,10 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.TID\
 def remove_temporary(storage: Storage, older_than: datetime) -> list[str]:
     """Delete the checkpoint's temporary objects that are older; their keys."""
     client, removed = s3_client(storage), []
-    pages = client.get_paginator("list_objects_v2").paginate(
-        Bucket=storage.bucket, Prefix=f"{storage.checkpoint_prefix}/"
-    )
-    for page in pages:
-        for item in page.get("Contents", []):
-            if _TEMPORARY.fullmatch(item["Key"].rpartition("/")[2]) and item["LastModified"] < older_than:
-                client.delete_object(Bucket=storage.bucket, Key=item["Key"])
-                removed.append(item["Key"])
+    for item in list_objects(storage, f"{storage.checkpoint_prefix}/"):
+        if _TEMPORARY.fullmatch(item["Key"].rpartition("/")[2]) and item["LastModified"] < older_than:
+            client.delete_object(Bucket=storage.bucket, Key=item["Key"])
+            removed.append(item["Key"])
     return removed
 
 

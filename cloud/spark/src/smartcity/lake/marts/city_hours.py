@@ -10,6 +10,15 @@ from .recipe import Recipe, Source
 ACTIVE_DAYS_MAX = 2
 """An incident counts as active for no longer, if nobody calls it resolved."""
 
+
+def _readings_per_hour(table: str) -> str:
+    return f"""{table}_hours AS (
+  SELECT date_trunc('HOUR', timestamp) AS slot_at, count(*) AS readings
+  FROM {table} WHERE timestamp >= :day AND timestamp < :next_day
+  GROUP BY 1
+)"""
+
+
 _SQL = f"""
 WITH gps_hours AS (
   SELECT
@@ -20,16 +29,8 @@ WITH gps_hours AS (
   FROM gps WHERE timestamp >= :day AND timestamp < :next_day
   GROUP BY 1
 ),
-vehicle_hours AS (
-  SELECT date_trunc('HOUR', timestamp) AS slot_at, count(*) AS readings
-  FROM vehicle WHERE timestamp >= :day AND timestamp < :next_day
-  GROUP BY 1
-),
-camera_hours AS (
-  SELECT date_trunc('HOUR', timestamp) AS slot_at, count(*) AS readings
-  FROM camera WHERE timestamp >= :day AND timestamp < :next_day
-  GROUP BY 1
-),
+{_readings_per_hour("vehicle")},
+{_readings_per_hour("camera")},
 weather_hours AS (
   SELECT
     date_trunc('HOUR', timestamp) AS slot_at,
@@ -41,11 +42,7 @@ weather_hours AS (
   FROM weather WHERE timestamp >= :day AND timestamp < :next_day
   GROUP BY 1
 ),
-emergency_hours AS (
-  SELECT date_trunc('HOUR', timestamp) AS slot_at, count(*) AS readings
-  FROM emergency WHERE timestamp >= :day AND timestamp < :next_day
-  GROUP BY 1
-),
+{_readings_per_hour("emergency")},
 incidents AS (
   SELECT
     min(timestamp) AS first_step_at,

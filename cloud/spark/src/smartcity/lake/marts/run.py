@@ -14,8 +14,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from ..drive import check_bucket, classify
-from ..frames import s3_client
 from ..jars import require_jars
+from ..s3 import s3_client
 from ..session import start_session
 from ..settings import Settings, Storage
 from .build import build_day
