@@ -8,7 +8,7 @@ from functools import reduce
 
 from smartcity.contracts.envelope import Envelope, format_time
 from smartcity.contracts.routes import route
-from smartcity.contracts.streams import STREAM_BY_NAME
+from smartcity.contracts.streams import STREAM_BY_NAME, STREAMS
 from smartcity.contracts.topics import reading_topic
 
 Made = tuple[str, list[tuple[str, str]], bytes]
@@ -34,9 +34,13 @@ def make_reading(stream_name: str, number: int, sent_at: datetime | None = None,
     device, sequence = f"{stream_name}-{number % DEVICES:02d}", number // DEVICES + 1
     time = START + timedelta(milliseconds=step_ms * number)
     envelope = Envelope(
-        boot=f"{number % DEVICES:016x}", sequence=sequence, device_id=device, event_type=stream.event_type, time=time,
+        boot=f"{STREAMS.index(stream):x}{number % DEVICES:015x}",
+        sequence=sequence,
+        device_id=device,
+        event_type=stream.event_type,
+        time=time,
         sent_time=sent_at or time + timedelta(milliseconds=3),
-    )  # fmt: skip
+    )
     payload, metadata = _MAKERS[stream_name](number, time)
     pairs = envelope.properties() + ([("metadata", metadata)] if metadata else [])
     return reading_topic(device, stream), pairs, payload

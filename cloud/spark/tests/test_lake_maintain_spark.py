@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from smartcity.lake.errors import TransientError
 from smartcity.lake.maintain import Upkeep, compact, expire, maintain, remove_orphans, rewrite_manifests
 from smartcity.lake.parse import parse
 from smartcity.lake.s3 import s3_client
+from smartcity.lake.seen import Seen
 from smartcity.lake.settings import Limits, Storage
 from smartcity.lake.tables import STREAM_TABLES, TABLES
 
@@ -43,11 +45,15 @@ def boot() -> str:
 @pytest.fixture
 def run(spark: Any, as_records: Any, grid_rows: Any, storage: Storage, make_record: Any) -> Callable[..., Outcome]:
     """One batch of GPS readings of a boot, which is the query's id too."""
+    known: dict[str, Seen] = defaultdict(Seen)
 
     def batch(boot: str, batch_id: int, sequences: Iterator[int] | range) -> Outcome:
         records = [make_record(GPS, n, boot=boot) for n in sequences]
         return process_batch(
-            parse(as_records(records), grid_rows), BatchIdentity(query_id=boot, batch_id=batch_id), storage
+            parse(as_records(records), grid_rows),
+            BatchIdentity(query_id=boot, batch_id=batch_id),
+            storage,
+            known[boot],
         )
 
     return batch

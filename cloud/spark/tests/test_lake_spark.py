@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from smartcity.lake.describe import describe
 from smartcity.lake.parse import parse
 from smartcity.lake.places import with_place
 from smartcity.lake.s3 import s3_client
+from smartcity.lake.seen import Seen
 from smartcity.lake.settings import Storage
 
 pytestmark = pytest.mark.spark
@@ -30,10 +32,11 @@ _numbers = itertools.count()
 @pytest.fixture
 def run(as_records: Callable[..., Any], grid_rows: Any, storage: Storage) -> Callable[..., Outcome]:
     """Run records as one batch; a batch id repeated is a replay."""
+    known: dict[str, Seen] = defaultdict(Seen)
 
     def batch(records: list[Any], batch_id: int, *, query: str, first_offset: int = 0) -> Outcome:
         rows = parse(as_records(records, first_offset=first_offset), grid_rows)
-        return process_batch(rows, BatchIdentity(query_id=query, batch_id=batch_id), storage)
+        return process_batch(rows, BatchIdentity(query_id=query, batch_id=batch_id), storage, known[query])
 
     return batch
 

@@ -6,36 +6,26 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from datetime import UTC, datetime
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as fn
 
 from smartcity.contracts.streams import CAMERA, STREAM_BY_NAME
 
-from .commit import BatchIdentity, append, is_committed
-from .deduplicate import Span, fresh_rows
+from .commit import BatchIdentity, Commit, append, is_committed, load
+from .deduplicate import Repeats, find_repeats, fresh_rows, spans_of, without
 from .frames import store_frames
-from .parse import dead_letter_rows, stream_rows
+from .keys import Keys, collect_keys
+from .parse import dead_letter_rows, stream_rows, with_lake_time
+from .seen import Seen
 from .settings import Storage
-from .tables import DEAD_LETTERS, TABLES, Table
-
-SPAN_S = 86_400
-"""Event times are looked up per span of this length, so that one late reading widens only its own day."""
+from .tables import TABLES, Table
 
 ROWS_PER_FILE = 200_000
 """One file per day and batch up to this many rows."""
 
 TABLES_AT_ONCE = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """What a batch holds for one table."""
-
-    rows: int
-    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,57 +40,59 @@ class Outcome:
     skipped: tuple[str, ...] = ()
 
 
-def process_batch(parsed: DataFrame, identity: BatchIdentity, storage: Storage) -> Outcome:
-    """Bring a batch of `parse.parse`'s rows into the tables. Running it again, wholly or in part, changes nothing."""
-    started = time.monotonic()
+def process_batch(parsed: DataFrame, identity: BatchIdentity, storage: Storage, seen: Seen) -> Outcome:
+    """Bring a batch of `parse.parse`'s rows into the tables. Running it again, wholly or in part, changes nothing.
+
+    `seen` is of this query and goes with it from batch to batch; an empty one is as right, but slower.
+    """
+    started, began_at = time.monotonic(), datetime.now(UTC)
     spark = parsed.sparkSession
     parsed = parsed.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        shares = survey(parsed)
-        todo = [table for table in TABLES if table.name in shares]
-        skipped = tuple(table.name for table in todo if is_committed(spark, table, identity))
-        todo = [table for table in todo if table.name not in skipped]
+        keys = collect_keys(parsed)
+        counts = keys.counts()
+        held = {table: load(spark, table) for table in TABLES if table.name in counts}
+        skipped = [table for table in held if is_committed(held[table], identity)]
+        todo = {table: held[table] for table in held if table not in skipped}
+        repeats = find_repeats(spark, keys, todo, seen)
+        rows = with_lake_time(parsed, began_at)
+
+        def bring(table: Table) -> Commit:
+            fresh = _new_rows(rows, keys.of_table(table.name), table, repeats[table.name])
+            return _bring(fresh, table, identity, storage)
+
         with ThreadPoolExecutor(max_workers=TABLES_AT_ONCE, thread_name_prefix="table") as pool:
-            bring = partial(_bring, parsed, identity, storage)
-            added = list(pool.map(lambda table: bring(table, shares[table.name]), todo))
+            commits = dict(zip(todo, pool.map(bring, todo), strict=True))
+        seen.add(keys.readings().ids())
+        seen.snapshots |= {table.name: commit.snapshot_id for table, commit in commits.items()}
+    except BaseException:
+        seen.forget()
+        raise
     finally:
         parsed.unpersist()
-    rows = {table.name: count for table, count in zip(todo, added, strict=True)}
     return Outcome(
         batch_id=identity.batch_id,
-        records=sum(share.rows for share in shares.values()),
+        records=sum(counts.values()),
         seconds=time.monotonic() - started,
-        rows=rows,
-        duplicates={name: shares[name].rows - count for name, count in rows.items()},
-        skipped=skipped,
+        rows={table.name: commit.rows for table, commit in commits.items()},
+        duplicates={table.name: counts[table.name] - commit.rows for table, commit in commits.items()},
+        skipped=tuple(table.name for table in skipped),
     )
 
 
-def survey(parsed: DataFrame) -> dict[str, Share]:
-    """Rows and time spans per table. One small job, which also fills the cache."""
-    dead = fn.col("table") == DEAD_LETTERS.name
-    received = fn.coalesce(fn.when(fn.col("refusal").isNull(), fn.col("bridged_at")), fn.col("kafka_at"))
-    microseconds = fn.unix_micros(fn.when(dead, received).otherwise(fn.col("event_time")))
-    found = (
-        parsed.select("table", microseconds.alias("us"))
-        .groupBy("table", fn.floor(fn.col("us") / (SPAN_S * 1_000_000)).alias("span"))
-        .agg(fn.count("*").alias("rows"), fn.min("us").alias("first_us"), fn.max("us").alias("last_us"))
-        .collect()
-    )
-    shares: dict[str, Share] = {}
-    for name in {row["table"] for row in found}:
-        of_table = [row for row in found if row["table"] == name]
-        spans = tuple(Span(first_us=row["first_us"], last_us=row["last_us"]) for row in of_table)
-        shares[name] = Share(rows=sum(row["rows"] for row in of_table), spans=spans)
-    return shares
-
-
-def _bring(parsed: DataFrame, identity: BatchIdentity, storage: Storage, table: Table, share: Share) -> int:
-    """Rows added to one table."""
+def _new_rows(parsed: DataFrame, keys: Keys, table: Table, repeats: Repeats) -> DataFrame:
+    """The batch's rows for one table, but those that it holds; `keys` are theirs."""
     stream = STREAM_BY_NAME.get(table.name)
-    rows = dead_letter_rows(parsed) if stream is None else stream_rows(parsed, stream, table)
-    fresh = fresh_rows(parsed.sparkSession, rows, table, share.spans).coalesce(_files(share.rows))
-    if stream is not CAMERA:
+    if stream is None:
+        fresh = fresh_rows(parsed.sparkSession, dead_letter_rows(parsed), table, spans_of(keys.microseconds()))
+    else:
+        fresh = without(stream_rows(parsed, stream, table), repeats)
+    return fresh.drop("partition", "offset").coalesce(1 + keys.rows.num_rows // ROWS_PER_FILE)
+
+
+def _bring(fresh: DataFrame, table: Table, identity: BatchIdentity, storage: Storage) -> Commit:
+    """Add rows to one table; a camera's frames before them."""
+    if table.name != CAMERA.table:
         return append(fresh, table, identity)
     fresh = fresh.persist(StorageLevel.MEMORY_AND_DISK)
     try:
@@ -108,10 +100,6 @@ def _bring(parsed: DataFrame, identity: BatchIdentity, storage: Storage, table: 
         return append(fresh.drop("bytes"), table, identity)
     finally:
         fresh.unpersist()
-
-
-def _files(rows: int) -> int:
-    return 1 + rows // ROWS_PER_FILE
 
 
 def describe_outcome(outcome: Outcome, tables: Sequence[Table] = TABLES) -> str:

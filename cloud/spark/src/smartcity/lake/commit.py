@@ -19,6 +19,8 @@ from .tables import Table
 
 QUERY_ID = "stream.query-id"
 BATCH_ID = "stream.batch-id"
+_REPLACE = "replace"
+"""Operation of a snapshot that holds the rows of the one before it in other files."""
 TAG_PREFIX = "stream-"
 """`stream-<query id>` is the tag on that query's newest snapshot as maintenance saw it last."""
 
@@ -31,10 +33,34 @@ class BatchIdentity:
     batch_id: int
 
 
-def is_committed(spark: SparkSession, table: Table, batch: BatchIdentity) -> bool:
-    """Whether the table holds this batch of this query already, or a later one."""
-    newest = newest_batch(load(spark, table), batch.query_id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What an append left behind."""
+
+    rows: int
+    snapshot_id: int
+
+
+def is_committed(iceberg_table: Any, batch: BatchIdentity) -> bool:
+    """Whether an `org.apache.iceberg.Table` holds this batch of this query already, or a later one."""
+    newest = newest_batch(iceberg_table, batch.query_id)
     return newest is not None and newest >= batch.batch_id
+
+
+def snapshot_id(iceberg_table: Any) -> int | None:
+    """Id of the current snapshot; None for an empty table."""
+    current = iceberg_table.currentSnapshot()
+    return None if current is None else int(current.snapshotId())
+
+
+def changed_since(iceberg_table: Any, snapshot: int | None) -> bool:
+    """Whether the table may hold other rows than in that snapshot (None: than none at all). Compaction changes none."""
+    for one in _ancestors(iceberg_table):
+        if one.snapshotId() == snapshot:
+            return False
+        if one.operation() != _REPLACE:
+            return True
+    return snapshot_id(iceberg_table) != snapshot
 
 
 def newest_batch(iceberg_table: Any, query_id: str) -> int | None:
@@ -102,8 +128,8 @@ def _ancestors(iceberg_table: Any) -> Iterator[Any]:
         snapshot = None if parent is None else iceberg_table.snapshot(parent)
 
 
-def append(rows: DataFrame, table: Table, batch: BatchIdentity) -> int:
-    """Append the rows as one snapshot that names the batch, empty or not; how many there were."""
+def append(rows: DataFrame, table: Table, batch: BatchIdentity) -> Commit:
+    """Append the rows as one snapshot that names the batch, empty or not."""
     (
         rows.writeTo(table.qualified_name)
         .option(f"snapshot-property.{QUERY_ID}", batch.query_id)
@@ -113,7 +139,7 @@ def append(rows: DataFrame, table: Table, batch: BatchIdentity) -> int:
     snapshot = _newest_snapshot(load(rows.sparkSession, table), batch.query_id)
     if snapshot is None or int(snapshot.summary().get(BATCH_ID)) != batch.batch_id:
         raise TransientError(f"{table.qualified_name} does not show batch {batch.batch_id}, which was just appended")
-    return int(snapshot.summary().get("added-records") or 0)
+    return Commit(rows=int(snapshot.summary().get("added-records") or 0), snapshot_id=int(snapshot.snapshotId()))
 
 
 def load(spark: SparkSession, table: Table) -> Any:

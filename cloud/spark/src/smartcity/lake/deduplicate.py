@@ -1,22 +1,35 @@
 """Each reading once: within the batch, and against what the table already holds.
 
 There is no watermark and no horizon. A duplicate carries the same event time, so it can only be where the batch's own
-event times point: the table's id columns are read over those spans alone.
+event times point: the table's id columns are read over those spans alone. `seen.Seen` says for which records that is
+needed at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as fn
 
-from .tables import Table
+from .commit import changed_since, load, snapshot_id
+from .keys import DAY_US, Keys
+from .seen import Integers, Seen
+from .tables import STREAM_TABLES, Table
 
 SPANS_MAX = 64
 """The most spans that one look-up names; the oldest beyond it are merged into one."""
+
+_ID = r"^[0-9a-f]{16}[.][0-9]{1,18}$"
+
+Repeats = list[tuple[int, int]]
+"""Kafka partition and offset of records of one topic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +38,13 @@ class Span:
 
     first_us: int
     last_us: int
+
+
+def spans_of(microseconds: Integers) -> list[Span]:
+    """One span for each day among the times, so that one late reading widens only its own day."""
+    ordered = np.sort(microseconds)
+    edges = np.flatnonzero(np.diff(ordered // DAY_US)) + 1
+    return [Span(first_us=int(part[0]), last_us=int(part[-1])) for part in np.split(ordered, edges) if len(part)]
 
 
 def merge_spans(spans: Sequence[Span], spans_max: int = SPANS_MAX) -> list[Span]:
@@ -37,14 +57,112 @@ def merge_spans(spans: Sequence[Span], spans_max: int = SPANS_MAX) -> list[Span]
     return [Span(first_us=old[0].first_us, last_us=max(span.last_us for span in old)), *ordered[excess + 1 :]]
 
 
+def find_repeats(spark: SparkSession, keys: Keys, held: Mapping[Table, Any], seen: Seen) -> dict[str, Repeats]:
+    """By table: partition and offset in Kafka of the readings that it holds, or that repeat an earlier one.
+
+    `held` has the tables that will be written, as `org.apache.iceberg.Table`s. `seen` learns the days that the batch
+    touches; what the batch holds it learns when that is committed.
+    """
+    if any(table.name in seen.snapshots and changed_since(held[table], seen.snapshots[table.name]) for table in held):
+        seen.forget()
+    readings = keys.readings()
+    ids = readings.ids()
+    _cover(spark, seen, seen.missing_days(np.unique(ids.days).tolist()))
+    suspects = readings.where(seen.suspects(ids))
+    return {table.name: repeated(spark, table, suspects.of_table(table.name)) for table in held}
+
+
+def _cover(spark: SparkSession, seen: Seen, days: Sequence[int]) -> None:
+    """Read days from the tables. What is committed there meanwhile differs from `snapshots`, and is noticed later."""
+    if not days:
+        return
+    tables = {table: load(spark, table) for table in STREAM_TABLES}
+    for table, iceberg_table in tables.items():
+        seen.snapshots.setdefault(table.name, snapshot_id(iceberg_table))
+    for day in days:
+        found = any(has_rows(iceberg_table, table, _whole(day)) for table, iceberg_table in tables.items())
+        seen.cover(day, intervals_of_day(spark, day) if found else {})
+
+
+def has_rows(iceberg_table: Any, table: Table, span: Span) -> bool:
+    """Whether a file of an `org.apache.iceberg.Table` may hold rows of a time; read from its manifests alone."""
+    jvm: Any = SparkSession.active().sparkContext._jvm
+    expressions = jvm.org.apache.iceberg.expressions.Expressions
+    bounds = (
+        expressions.greaterThanOrEqual(table.time_column, span.first_us),
+        expressions.lessThanOrEqual(table.time_column, span.last_us),
+    )
+    files = iceberg_table.newScan().filter(getattr(expressions, "and")(*bounds)).planFiles()
+    try:
+        return bool(files.iterator().hasNext())
+    finally:
+        files.close()
+
+
+def _whole(day: int) -> Span:
+    return Span(first_us=day * DAY_US, last_us=(day + 1) * DAY_US - 1)
+
+
+def repeated(spark: SparkSession, table: Table, suspects: Keys) -> Repeats:
+    """Kafka partition and offset of those suspects, all of one stream's table, that the table holds, or that repeat an
+    earlier one."""
+    if not suspects.rows.num_rows:
+        return []
+    known = _known(spark, table, suspects)
+    found: Repeats = []
+    columns = ("partition", "offset", "device_id", "id")
+    for partition, offset, *key in sorted(zip(*(suspects.rows[name].to_pylist() for name in columns), strict=True)):
+        if tuple(key) in known:
+            found.append((partition, offset))
+        known.add(tuple(key))
+    return found
+
+
+def _known(spark: SparkSession, table: Table, suspects: Keys) -> set[tuple[Any, ...]]:
+    wanted = spark.createDataFrame(suspects.rows.select(["device_id", "id"]))
+    held = spark.table(table.qualified_name).where(within(table.time_column, spans_of(suspects.microseconds())))
+    found = held.join(fn.broadcast(wanted), ["device_id", "id"], "left_semi").select("device_id", "id").toArrow()
+    return set(zip(found["device_id"].to_pylist(), found["id"].to_pylist(), strict=True))
+
+
+def without(rows: DataFrame, repeats: Repeats) -> DataFrame:
+    """The rows but those at these partitions and offsets of their topic."""
+    if not repeats:
+        return rows
+    places = rows.sparkSession.createDataFrame(repeats, "partition int, offset long")
+    return rows.join(fn.broadcast(places), ["partition", "offset"], "left_anti")
+
+
+def intervals_of_day(spark: SparkSession, day: int) -> dict[str, Integers]:
+    """What all streams' tables hold of a day (counted from 1970-01-01 UTC): intervals of sequences by boot."""
+    span = [_whole(day)]
+    ids = reduce(
+        DataFrame.unionAll,
+        (spark.table(t.qualified_name).where(within(t.time_column, span)).select("id") for t in STREAM_TABLES),
+    )
+    numbers = ids.where(fn.col("id").rlike(_ID)).selectExpr(
+        "left(id, 16) AS boot", "cast(substring(id, 18) AS long) AS n"
+    )
+    order = Window.partitionBy("boot").orderBy("n")
+    runs = numbers.withColumn("run", fn.col("n") - fn.dense_rank().over(order)).groupBy("boot", "run")
+    found = runs.agg(fn.min("n").alias("first"), fn.max("n").alias("last")).orderBy("boot", "first").toArrow()
+    return dict(_by_boot(found))
+
+
+def _by_boot(found: pa.Table) -> Iterable[tuple[str, Integers]]:
+    rows = zip(found["boot"].to_pylist(), found["first"].to_pylist(), found["last"].to_pylist(), strict=True)
+    for boot, of_boot in itertools.groupby(rows, key=lambda row: row[0]):
+        yield boot, np.array([(first, last) for _, first, last in of_boot], dtype=np.int64)
+
+
 def fresh_rows(spark: SparkSession, rows: DataFrame, table: Table, spans: Sequence[Span]) -> DataFrame:
-    """Those rows that are neither repeated in the batch nor in the table.
+    """Those rows that are neither repeated in the batch nor in the table; for dead letters, which are few.
 
     `rows` has the table's columns and `partition` and `offset`, by which the first of equal rows is kept.
     `spans` must cover every value of the table's time column in `rows`.
     """
     order = Window.partitionBy(*table.key).orderBy("partition", "offset")
-    first = rows.withColumn("_nth", fn.row_number().over(order)).where("_nth = 1").drop("_nth", "partition", "offset")
+    first = rows.withColumn("_nth", fn.row_number().over(order)).where("_nth = 1").drop("_nth")
     known = spark.table(table.qualified_name).where(within(table.time_column, spans)).select(*table.key)
     return first.join(known, [*table.key], "left_anti")
 

@@ -8,6 +8,7 @@ A record never fails the batch and never vanishes: it is a row of its stream or 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -44,11 +45,11 @@ def parse(records: DataFrame, grid_rows: DataFrame) -> DataFrame:
     """Columns: one struct per stream, `table`, `refusal`, lineage, record identity, and kept bytes.
 
     `records`, streaming or not, has the columns of Spark's Kafka source with headers; `grid_rows` is
-    `places.grid_table`. `lake_at` is the time at which the batch began.
+    `places.grid_table`.
     """
     rows = records.coalesce(records.sparkSession.sparkContext.defaultParallelism).select(
         "topic", "partition", "offset", "value", "headers", _text(fn.col("key")).alias("key"),
-        fn.col("timestamp").alias("kafka_at"), fn.current_timestamp().alias("lake_at"),
+        fn.col("timestamp").alias("kafka_at"),
         _time(_header(_CE_SENT_TIME)).alias("sent_at"),
         _time(_header(envelope.HEADER_BRIDGE_TIME)).alias("bridged_at"),
         _header(envelope.HEADER_PAYLOAD_SHA256).alias("payload_sha256"),
@@ -68,10 +69,21 @@ def parse(records: DataFrame, grid_rows: DataFrame) -> DataFrame:
     return rows.select(
         "*",
         table.alias("table"),
+        *(_first(name).alias(name) for name in ("device_id", "id")),
         _first("timestamp").alias("event_time"),
         fn.when(keep_value, fn.col("value")).alias("bytes"),
         fn.when(refused | of_bridge, fn.col("headers")).alias("kept_headers"),
     ).drop("value", "headers")
+
+
+def with_lake_time(batch: DataFrame, lake_at: datetime) -> DataFrame:
+    """The column `lake_at`, equal in all rows.
+
+    A plain literal would stand in the generated code, so that every batch had new code to compile. One that is looked
+    up by a column's value is kept beside the code.
+    """
+    first = fn.col("partition") * 0
+    return batch.withColumn("lake_at", fn.get(fn.array(fn.lit(lake_at)), first))
 
 
 def stream_rows(batch: DataFrame, stream: Stream, table: Table) -> DataFrame:

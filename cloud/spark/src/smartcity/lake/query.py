@@ -17,6 +17,7 @@ from .commit import BatchIdentity
 from .errors import TransientError
 from .parse import parse
 from .progress import Progress
+from .seen import Seen
 from .settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class LakeQuery:
     def __init__(self, spark: SparkSession, settings: Settings, progress: Progress, grid_rows: DataFrame) -> None:
         self._settings = settings
         self._progress = progress
+        self._seen = Seen()
         self._in_batch = threading.Lock()
         self._stopping = False
         self._query_id: str | None = None
@@ -59,7 +61,7 @@ class LakeQuery:
                 if self._stopping or not self._started.wait(START_TIMEOUT_S) or self._query_id is None:
                     raise TransientError(f"batch {batch_id} not begun: the query is stopping")
                 identity = BatchIdentity(query_id=self._query_id, batch_id=batch_id)
-                outcome = process_batch(rows, identity, self._settings.storage)
+                outcome = process_batch(rows, identity, self._settings.storage, self._seen)
                 self._progress.completed(outcome)
                 _log.info("%s", describe_outcome(outcome))
         except Exception as error:

@@ -46,6 +46,8 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         # A batch is small, so its cost is the number of tasks rather than the rows in them.
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.adaptive.enabled": "false",
+        # A batch runs some hundred generated classes; what does not stay here is compiled again for every batch.
+        "spark.sql.codegen.cache.maxEntries": "2000",
         "spark.sql.streaming.minBatchesToRetain": "20",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         **({"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if local else {}),
