@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as fn
+from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.types import StructType
 
 from smartcity.contracts.envelope import HEADER_READING
@@ -163,16 +164,31 @@ def _tutorial(spark: SparkSession, settings: Settings, options: argparse.Namespa
             .trigger(availableNow=True)
             .start()
         )
-    seen: dict[tuple[int, int], int] = {}
+    counts, batches = [0] * len(queries), [-1] * len(queries)
 
     def done() -> tuple[int, bool]:
+        ended = not any(query.isActive for query in queries)
         for number, query in enumerate(queries):
             if query.exception():
                 sys.exit(f"the query failed: {query.exception()}")
-            seen.update({(number, one["batchId"]): one["numInputRows"] for one in query.recentProgress})
-        return sum(seen.values()), not any(query.isActive for query in queries)
+            new_rows, batches[number] = _progress_since(query, batches[number])
+            counts[number] += new_rows
+        return sum(counts), ended
 
     return done
+
+
+def _progress_since(query: StreamingQuery, batch: int) -> tuple[int, int]:
+    """Rows read in the batches after this one, and the last of them. PySpark's own `recentProgress` would bring the
+    whole history as JSON every time, and cost more than the query."""
+    rows, newest = 0, batch
+    history: Any = query._jsq.recentProgress()
+    for position in reversed(range(len(history))):
+        progress = history[position]
+        if progress.batchId() <= batch:
+            break
+        rows, newest = rows + progress.numInputRows(), max(newest, progress.batchId())
+    return rows, newest
 
 
 def _json(stream: Stream) -> Any:

@@ -76,7 +76,7 @@ def test_missing_jars_are_named_with_the_remedy(tmp_path: Path) -> None:
 
 
 def test_grid_holds_every_vertex_of_every_route() -> None:
-    cells = {cell: {segment[0] for segment in segments} for cell, segments in grid()}
+    cells = {cell: {segment[-1] for segment in segments} for cell, _, _, segments in grid()}
     for name in ROUTE_NAMES:
         assert all(name in cells[cell_of(*point)] for point in route(name).points)
 

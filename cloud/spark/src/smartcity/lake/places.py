@@ -14,19 +14,10 @@ from collections import defaultdict
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
-from smartcity.contracts.routes import (
-    ON_ROUTE_MAX_M,
-    ROUTE_NAMES,
-    WGS84_ECCENTRICITY_SQUARED,
-    WGS84_SEMI_MAJOR_AXIS_M,
-    Route,
-    metres_per_degree,
-    nearest_part,
-    route,
-)
+from smartcity.contracts.routes import ON_ROUTE_MAX_M, ROUTE_NAMES, Route, metres_per_degree, nearest_part, route
 
-CELLS_PER_DEGREE = 400
-"""About 280 m: three or four segments stand in a cell. With cells of 1.1 km a look-up took twice the time."""
+CELLS_PER_DEGREE = 800
+"""About 140 m: two segments stand in a cell, on the average over the roads; the time of a look-up goes with them."""
 _CELLS_AROUND = 360 * CELLS_PER_DEGREE
 _SAMPLE_M = 200.0
 _REACH_M = ON_ROUTE_MAX_M + _SAMPLE_M / 2 + 10
@@ -35,9 +26,12 @@ _REACH_M = ON_ROUTE_MAX_M + _SAMPLE_M / 2 + 10
 LineSegment = tuple[str, float, float, float, float, float, float]
 """Route, then latitude, longitude and km at the start, and their differences to the end."""
 
+Projected = tuple[float, float, float, float, float, float, float, float, float, str]
+"""A segment as a cell's look-up needs it, see `_project`; the fields are those of GRID_SCHEMA."""
+
 GRID_SCHEMA = (
-    "cell long, segments array<struct<"
-    "route: string, lat0: double, lon0: double, km0: double, dlat: double, dlon: double, dkm: double>>"
+    "cell long, north double, east double, segments array<struct<by_lat: double, by_lon: double, at_origin: double, "
+    "x0: double, y0: double, dx: double, dy: double, km0: double, dkm: double, route: string>>"
 )
 
 
@@ -46,21 +40,41 @@ def cell_of(latitude: float, longitude: float) -> int:
     return math.floor(latitude * CELLS_PER_DEGREE) * _CELLS_AROUND + math.floor(longitude * CELLS_PER_DEGREE)
 
 
-def grid() -> list[tuple[int, list[LineSegment]]]:
-    """Cells and the segments within reach of each, over all routes in their order."""
+def grid() -> list[tuple[int, float, float, list[Projected]]]:
+    """Rows of GRID_SCHEMA: cells, metres per degree there, and the segments within reach of each."""
     cells: dict[int, list[LineSegment]] = defaultdict(list)
     for name in ROUTE_NAMES:
         for segment, found in _segments(route(name)):
             for cell in sorted(found):
                 cells[cell].append(segment)
-    return [(cell, nearest) for cell, found in sorted(cells.items()) if (nearest := _nearest_somewhere(cell, found))]
+    rows = []
+    for cell, near in sorted(cells.items()):
+        north, east = metres_per_degree(_middle(cell)[0])
+        if nearest := _nearest_somewhere(cell, near):
+            rows.append((cell, north, east, [_project(segment, north, east) for segment in nearest]))
+    return rows
+
+
+def _middle(cell: int) -> tuple[float, float]:
+    row, column = divmod(cell + _CELLS_AROUND // 2, _CELLS_AROUND)
+    return (row + 0.5) / CELLS_PER_DEGREE, (column - _CELLS_AROUND // 2 + 0.5) / CELLS_PER_DEGREE
+
+
+def _project(segment: LineSegment, north: float, east: float) -> Projected:
+    """A segment on a plane in metres, whose origin is 0° N 0° E at the cell's scale.
+
+    How far along the segment a position's nearest point lies, as a part of it and unclamped, is then
+    `by_lat * latitude + by_lon * longitude + at_origin`.
+    """
+    name, lat0, lon0, km0, dlat, dlon, dkm = segment
+    x0, y0, dx, dy = lon0 * east, lat0 * north, dlon * east, dlat * north
+    square = dx * dx + dy * dy
+    return (north * dy / square, east * dx / square, -(x0 * dx + y0 * dy) / square, x0, y0, dx, dy, km0, dkm, name)
 
 
 def _nearest_somewhere(cell: int, segments: list[LineSegment]) -> list[LineSegment]:
     """Those that a position in the cell may be nearest to, judged by distances from its middle."""
-    row, column = divmod(cell + _CELLS_AROUND // 2, _CELLS_AROUND)
-    latitude = (row + 0.5) / CELLS_PER_DEGREE
-    longitude = (column - _CELLS_AROUND // 2 + 0.5) / CELLS_PER_DEGREE
+    latitude, longitude = _middle(cell)
     north, east = metres_per_degree(latitude)
     corner_m = math.hypot(north, east) / CELLS_PER_DEGREE / 2 * 1.01
     distances_m = [_distance_m(segment, latitude, longitude) for segment in segments]
@@ -111,54 +125,33 @@ def grid_table(spark: SparkSession) -> DataFrame:
 def with_place(rows: DataFrame, grid_rows: DataFrame, latitude: Column, longitude: Column) -> DataFrame:
     """`rows` with the columns `route` and `route_km`; null where a position is, or is on no route."""
     cell = fn.floor(latitude * CELLS_PER_DEGREE) * _CELLS_AROUND + fn.floor(longitude * CELLS_PER_DEGREE)
-    north, east = _metres_per_degree(latitude)
-    near = rows.withColumns({"_lat": latitude, "_lon": longitude, "_cell": cell, "_north": north, "_east": east})
+    near = rows.withColumns({"_lat": latitude, "_lon": longitude, "_cell": cell})
     near = near.join(fn.broadcast(grid_rows.withColumnRenamed("cell", "_cell")), "_cell", "left")
+    near = near.withColumns({"_x": fn.col("_lon") * fn.col("east"), "_y": fn.col("_lat") * fn.col("north")})
     nearest = near.withColumn("_at", _nearest(fn.col("segments")))
     on_route = fn.sqrt(fn.col("_at.square")) <= ON_ROUTE_MAX_M
     return (
         nearest.withColumn("route", fn.when(on_route, fn.col("_at.route")))
         .withColumn("route_km", fn.when(on_route, fn.col("_at.km")))
-        .drop("_lat", "_lon", "_cell", "_north", "_east", "_at", "segments")
+        .drop("_lat", "_lon", "_cell", "_x", "_y", "_at", "north", "east", "segments")
     )
 
 
 def _nearest(segments: Column) -> Column:
-    """Struct of the least squared distance in m², and km and route there. The formula is `Route.project`'s.
+    """Struct of the least squared distance in m², and km and route there. The formula is `Route.project`'s, at the
+    scale of the cell's middle instead of the position's latitude: that is millimetres within ON_ROUTE_MAX_M.
 
-    The position and its metres per degree are columns: within `transform` an expression is computed per segment.
+    Within `transform` every operation is interpreted, per row and segment: so there are few.
     """
-    latitude, longitude, north, east = (fn.col(name) for name in ("_lat", "_lon", "_north", "_east"))
-
-    def vectors(segment: Column) -> Column:
-        return fn.struct(
-            ((segment["lon0"] - longitude) * east).alias("ax"),
-            ((segment["lat0"] - latitude) * north).alias("ay"),
-            (segment["dlon"] * east).alias("dx"),
-            (segment["dlat"] * north).alias("dy"),
-            segment["km0"].alias("km0"),
-            segment["dkm"].alias("dkm"),
-            segment["route"].alias("route"),
-        )
+    latitude, longitude, x, y = (fn.col(name) for name in ("_lat", "_lon", "_x", "_y"))
 
     def part(s: Column) -> Column:
-        along = -(s["ax"] * s["dx"] + s["ay"] * s["dy"]) / (s["dx"] * s["dx"] + s["dy"] * s["dy"])
-        return fn.struct(s.alias("s"), fn.least(fn.greatest(along, fn.lit(0.0)), fn.lit(1.0)).alias("part"))
+        along = s["by_lat"] * latitude + s["by_lon"] * longitude + s["at_origin"]
+        return fn.least(fn.greatest(along, fn.lit(0.0)), fn.lit(1.0))
 
-    def place(p: Column) -> Column:
-        s, part = p["s"], p["part"]
-        x, y = s["ax"] + part * s["dx"], s["ay"] + part * s["dy"]
-        return fn.struct(
-            (x * x + y * y).alias("square"), (s["km0"] + part * s["dkm"]).alias("km"), s["route"].alias("route")
-        )
+    def offset(s: Column, part: Column) -> Column:
+        east, north = s["x0"] - x + part * s["dx"], s["y0"] - y + part * s["dy"]
+        km = s["km0"] + part * s["dkm"]
+        return fn.struct((east * east + north * north).alias("square"), km.alias("km"), s["route"].alias("route"))
 
-    return fn.array_min(fn.transform(fn.transform(fn.transform(segments, vectors), part), place))
-
-
-def _metres_per_degree(latitude: Column) -> tuple[Column, Column]:
-    """`contracts.routes.metres_per_degree` as expressions."""
-    sine = fn.sin(fn.radians(latitude))
-    w = 1 - WGS84_ECCENTRICITY_SQUARED * sine * sine
-    meridional = WGS84_SEMI_MAJOR_AXIS_M * (1 - WGS84_ECCENTRICITY_SQUARED) / fn.pow(w, fn.lit(1.5))
-    normal = WGS84_SEMI_MAJOR_AXIS_M / fn.sqrt(w)
-    return fn.radians(meridional), fn.radians(normal) * fn.cos(fn.radians(latitude))
+    return fn.array_min(fn.zip_with(segments, fn.transform(segments, part), offset))
