@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 
 from confluent_kafka import Producer
 from messages import make_reading
@@ -21,10 +23,15 @@ _PATTERN = [name for turn in range(max(MIX.values())) for name, share in MIX.ite
 FRAME_BYTES = 2_000
 SPAN_S = 1_200
 """Event times of all records lie within, before now."""
+TURN = 1_000
+PROCESSES = os.cpu_count() or 1
 
 
-def records(count: int) -> Iterator[Record]:
-    """Camera records all carry the same small frame: what storing frames costs is not the question here."""
+def records(count: int, *, part: int = 0, parts: int = 1) -> Iterator[Record]:
+    """One of several parts of `count` records, taken in turns of TURN.
+
+    Camera records all carry the same small frame: what storing frames costs is not the question here.
+    """
     head = make_reading("camera", 0)[2]
     frame = head[:FRAME_BYTES] + head[-2:]
     routes, reception = Routes(), Reception.now()
@@ -33,6 +40,8 @@ def records(count: int) -> Iterator[Record]:
         stream = _PATTERN[number % len(_PATTERN)]
         of_stream = made[stream]
         made[stream] += 1
+        if number // TURN % parts != part:
+            continue
         step_ms = 1e3 * SPAN_S / (count * MIX[stream] / 100)
         topic, pairs, payload = make_reading(stream, of_stream, step_ms=step_ms)
         if stream == "camera":
@@ -56,9 +65,15 @@ def fill(kafka: str, count: int) -> float:
     Raises:
         SystemExit: Kafka did not take all of them.
     """
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        sizes = sum(pool.map(_fill_part, [kafka] * PROCESSES, [count] * PROCESSES, range(PROCESSES)))
+    return sizes / (count * (100 - MIX["camera"]) / 100)
+
+
+def _fill_part(kafka: str, count: int, part: int) -> int:
     producer = Producer({"bootstrap.servers": kafka, "linger.ms": 50, "compression.type": "lz4"})
     sizes = 0
-    for number, record in enumerate(records(count)):
+    for number, record in enumerate(records(count, part=part, parts=PROCESSES)):
         while True:
             try:
                 producer.produce(record.topic, record.value, record.key, headers=record.headers)
@@ -71,4 +86,4 @@ def fill(kafka: str, count: int) -> float:
             producer.poll(0)
     if producer.flush(60):
         raise SystemExit("Kafka did not take all records")
-    return sizes / (count * (100 - MIX["camera"]) / 100)
+    return sizes
