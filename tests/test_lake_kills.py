@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +22,7 @@ import pytest
 from smartcity.contracts.envelope import HEADER_PAYLOAD_SHA256, HEADER_READING, HEADER_REASON, parse_time
 from smartcity.contracts.streams import CAMERA, STREAMS
 from smartcity.contracts.tables import DEAD_LETTERS_TABLE
+from smartcity.lake.commit import BatchIdentity
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 5
@@ -34,6 +39,7 @@ def load(name: str) -> Any:
         sys.path.remove(str(ROOT))
 
 
+driver = load("driver")
 plan = load("plan")
 report = load("report")
 count = load("count")
@@ -156,6 +162,51 @@ def test_every_point_is_planned_alike_often_and_a_seed_plans_the_same_again() ->
     assert {kill.victim for kill in of_random} == {"driver", "jvm", "python", "supervisor"}
     assert {kill.victim for kill in made if kill.kind == "stopped"} == {"driver", "supervisor"}
     assert any(kill.maintenance for kill in made)
+
+
+def _run_batch(folder: Path, before: int) -> None:
+    """A batch as the product runs it, its appends in three threads; `before` tables hold it already."""
+    trap, tables = driver.Trap(folder), driver.batch.TABLES
+    held = {table.name for table in tables[:before]}
+    is_committed = trap.is_committed(lambda table, _identity: table.name in held)
+    append = trap.append(lambda table, _identity: (folder / f"{table.name}.committed").touch())
+
+    def process(identity: BatchIdentity) -> SimpleNamespace:
+        todo = [table for table in tables if not is_committed(table, identity)]
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda table: append(table, identity), todo))
+        return SimpleNamespace(records=1, rows={})
+
+    trap.process_batch(process)(BatchIdentity(query_id="query", batch_id=7))
+
+
+COMMITS = {"planned": 0, "committed": 1, "all-held": 6, "uncheckpointed": 6} | {
+    f"held-{held}": held for held in range(6)
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the trap kills its whole process group")
+@pytest.mark.parametrize(("point", "before"), [*((point, 0) for point in plan.POINTS), ("held-4", 2), ("all-held", 5)])
+def test_the_trap_kills_where_it_says(tmp_path: Path, point: str, before: int) -> None:
+    (tmp_path / "armed").write_text(json.dumps({"point": point, "batches": 0, "signal": "SIGKILL"}))
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        _run_batch(tmp_path, before)
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert (events[-1]["event"], events[-1]["point"], events[-1]["batch"]) == ("hit", point, 7)
+    assert events[-1]["held"] == COMMITS[point] == before + len(list(tmp_path.glob("*.committed")))
+    assert not (tmp_path / "armed").exists()
+
+
+def test_a_trap_waits_for_its_turn(tmp_path: Path) -> None:
+    (tmp_path / "armed").write_text(json.dumps({"point": "held-0", "batches": 1, "signal": "SIGKILL"}))
+    _run_batch(tmp_path, 0)
+    assert (tmp_path / "armed").exists()
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events if event["event"] in ("begun", "hit", "done")] == ["begun", "done"]
 
 
 def _event(event: str, pid: int, batch: int | None, **values: Any) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from .driver import FOLDER
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.1
+JAVA = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+"""A JVM that lives for half a minute does not earn what the second compiler costs."""
 Event = dict[str, Any]
 _UPKEEP = re.compile(r"\w+: (files compacted|snapshots expired) (\d+) in ")
 
@@ -119,7 +121,7 @@ class System:
             return [sys.executable, "-m", "tests.lake_kills.supervisor", *flags, "--trigger-s", f"{trigger_s:g}"]
 
         def environment(place: Place) -> dict[str, str]:
-            return {**LAKE.environment(place), "PYTHONPATH": str(ROOT), FOLDER: str(self.trap)}
+            return {**LAKE.environment(place), **JAVA, "PYTHONPATH": str(ROOT), FOLDER: str(self.trap)}
 
         return dataclasses.replace(LAKE, command=command, environment=environment, start_timeout_s=240)
 
@@ -147,6 +149,6 @@ def _maintenance(flags: Sequence[str], *, lowered: bool) -> Service:
         return [*start, *whole[whole.index("--bucket") :], *flags]
 
     def environment(place: Place) -> dict[str, str]:
-        return {**MAINTENANCE.environment(place), "PYTHONPATH": str(ROOT)}
+        return {**MAINTENANCE.environment(place), **JAVA, "PYTHONPATH": str(ROOT)}
 
     return dataclasses.replace(MAINTENANCE, command=command, environment=environment)
