@@ -77,8 +77,9 @@ def make_plan(seed: int, *, injected: int, random_kills: int, stopped: int) -> l
 
 
 def _random_kills(rng: random.Random, count: int) -> Iterator[Kill]:
-    for number, victim in zip(range(count), cycle(VICTIMS), strict=False):
+    for number, drawn in zip(range(count), cycle(VICTIMS), strict=False):
         starting = number % ON_STARTING == ON_STARTING - 1
+        victim: Victim = "driver" if starting and drawn == "jvm" else drawn  # There may be no JVM yet.
         # A cold driver needs some ten seconds to start and five for its first batch; later ones take one or two.
         batches = 0 if starting else rng.choice((0, 0, 1, 2))
         delay_s = rng.uniform(0, 10.0 if starting else 6.0 if batches == 0 else 2.5)

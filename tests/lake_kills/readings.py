@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from tests.bench.messages import make_payload
 from tests.bench.wire import publish
 
-from smartcity.bridge.examine import Record, examine
-from smartcity.bridge.message import Message, Reception
+from smartcity.bridge.examine import examine
+from smartcity.bridge.message import Message, Reception, Record
 from smartcity.bridge.publish import parse_publish
 from smartcity.bridge.route import Routes
 from smartcity.bridge.stamp import read_stamp

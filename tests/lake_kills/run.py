@@ -110,6 +110,7 @@ def _kill_all(system: System, plan: Sequence[Kill], done: list[dict[str, Any]], 
         entry = {**kill.document(), "at_s": round(time.monotonic() - began, 1)}
         if kill.maintenance:
             entry["maintenance"] = system.kill_maintenance(MAINTENANCE_TIMEOUT_S)
+            system.revive()
         {"injected": _inject, "random": _strike, "stopped": _stop}[kill.kind](system, kill, entry)
         done.append(entry)
         elapsed_s = time.monotonic() - began

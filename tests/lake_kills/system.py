@@ -97,14 +97,13 @@ class System:
             self.stack.revive(name)
 
     def kill_maintenance(self, timeout_s: float) -> bool:
-        """Kill a run of it and its schedule; False if none was under way for so long."""
+        """Kill a run of it and its schedule, which stay dead; False if no run was under way for so long."""
         found = self.wait(lambda: len(list(process.members(self.stack.layout.var, "maintenance"))) > 1, timeout_s)
         victims = list(process.members(self.stack.layout.var, "maintenance"))
         for victim in victims:
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim.kill()
         psutil.wait_procs(victims, timeout=10)
-        self.revive()
         return bool(found)
 
     def upkeep(self) -> dict[str, int]:

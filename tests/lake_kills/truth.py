@@ -29,7 +29,8 @@ class Truth:
     """Filled by one thread; read when that has ended."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, dict[Key, str]] = {stream.table: {} for stream in STREAMS} | {DEAD_LETTERS_TABLE: {}}
+        tables = (*(stream.table for stream in STREAMS), DEAD_LETTERS_TABLE)
+        self.rows: dict[str, dict[Key, str]] = {table: {} for table in tables}
         self.records = 0
         self.repeated = 0
         self.reasons: dict[str, int] = {}
