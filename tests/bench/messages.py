@@ -41,9 +41,14 @@ def make_reading(stream_name: str, number: int, sent_at: datetime | None = None,
         time=time,
         sent_time=sent_at or time + timedelta(milliseconds=3),
     )
-    payload, metadata = _MAKERS[stream_name](number, time)
+    payload, metadata = make_payload(stream_name, number, time)
     pairs = envelope.properties() + ([("metadata", metadata)] if metadata else [])
     return reading_topic(device, stream), pairs, payload
+
+
+def make_payload(stream_name: str, number: int, time: datetime) -> tuple[bytes, str]:
+    """Another one for each number, and its metadata, which may be empty."""
+    return _MAKERS[stream_name](number, time)
 
 
 def _weather(number: int, time: datetime) -> tuple[bytes, str]:

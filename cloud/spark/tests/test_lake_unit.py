@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from pyspark.errors import PySparkException
 
@@ -237,3 +240,57 @@ def test_driver_dies_with_its_supervisor() -> None:
     driver.stdin.close()
     assert driver.wait(60) == -signal.SIGKILL
     driver.stdout.close()
+
+
+SUPERVISOR = """
+import sys
+from smartcity.lake.supervise import Supervisor
+Supervisor([sys.executable, "-c", sys.argv[1]]).run()
+"""
+SUPERVISED = """
+import subprocess, sys, threading, time
+from smartcity.lake.drive import die_with_supervisor
+die_with_supervisor()
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], preexec_fn=lambda: None)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+"""A driver, and a child that it starts as PySpark starts the JVM."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part in it is Linux's")
+def test_a_stopped_driver_dies_with_its_killed_supervisor_and_its_jvm_too() -> None:
+    """Woken later it would append the batch that another driver has done by then."""
+    supervisor = subprocess.Popen([sys.executable, "-c", SUPERVISOR, SUPERVISED], stdout=subprocess.PIPE)
+    assert supervisor.stdout is not None
+    jvm = psutil.Process(int(supervisor.stdout.readline()))
+    driver = jvm.parent()
+    assert driver is not None
+    assert driver.ppid() == supervisor.pid
+    try:
+        os.killpg(driver.pid, signal.SIGSTOP)
+        assert _soon(lambda: {driver.status(), jvm.status()} == {psutil.STATUS_STOPPED})
+        supervisor.kill()
+        supervisor.wait(60)
+        assert _soon(lambda: not (_lives(driver) or _lives(jvm))), "stopped, and could be woken"
+    finally:
+        for one in (driver, jvm):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        supervisor.stdout.close()
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _soon(condition: Callable[[], bool], timeout_s: float = 20) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

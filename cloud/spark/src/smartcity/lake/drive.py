@@ -22,6 +22,7 @@ from .query import LakeQuery, kafka_cluster_id
 from .s3 import s3_client
 from .session import start_session
 from .settings import Settings, Storage
+from .supervise import die_with_parent
 from .tables import ensure_tables
 
 _log = logging.getLogger(__name__)
@@ -168,8 +169,12 @@ def _first_line(error: BaseException) -> str:
 def die_with_supervisor() -> None:
     """End at once, with the JVM, when the supervisor is gone: it holds the other end of our standard input.
 
-    The driver leads a process group of its own, which the JVM belongs to.
+    The driver leads a process group of its own, which the JVM belongs to. While both are stopped (SIGSTOP) they read no
+    standard input, and woken later they would go on with a batch that another driver has done by then. So on Linux the
+    kernel kills the driver with its supervisor, and the JVM, which is forked from here, with the driver.
     """
+    die_with_parent()
+    os.register_at_fork(after_in_child=die_with_parent)
 
     def watch() -> None:
         # Unbuffered: a thread inside a buffered stream's lock would abort the interpreter's shutdown.

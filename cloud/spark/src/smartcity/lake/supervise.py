@@ -1,7 +1,8 @@
 """The supervisor: keeps one driver running, and never two.
 
 Two drivers on one checkpoint could both append the same batch. So an old driver and its JVM are killed and reaped
-before another starts, and a driver whose supervisor dies ends itself (`drive.die_with_supervisor`).
+before another starts, and a driver whose supervisor dies ends with it (`drive.die_with_supervisor`), even one that is
+stopped (SIGSTOP) and could be woken when another has done its batch.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ REAP_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 120.0
 """How long a driver may take to finish its batch after SIGTERM."""
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -116,5 +118,14 @@ def _group_runs(group: int) -> bool:
 
 def adopt_orphans() -> None:
     """On Linux, a killed driver's JVM becomes our child, so that its end can be waited for."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """On Linux, the kernel kills this process when the thread that started it ends, whatever state this one is in."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
