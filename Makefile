@@ -53,6 +53,7 @@ lint: setup ## ruff, mypy, and whether the rendered files are up to date
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy $(SOURCES)
 	@$(PYTHON) -m smartcity.contracts.render --check
+	@$(PYTHON) -m smartcity.contracts.released --check
 
 up: setup ## start the stack
 	@.venv/bin/smartcity up

@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from .conftest import link_jars
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(900)]
 
-SIMULATED_S = 3_600
-SPEED = 60
-"""A minute of real time: about six batches."""
+SIMULATED_S, SPEED = 1_200, 30
+"""Forty seconds of real time."""
+AFTERWARDS_S = 300
 VICTIM = "spark-worker-2"
-ARRIVAL_TIMEOUT_S = 180
+ARRIVAL_TIMEOUT_S = 240
+TIMEOUT_S = 240
 DRIVER = Path(__file__).parents[1] / "cloud" / "spark" / "submit" / "lake_driver.py"
 
 
@@ -77,11 +79,12 @@ def ask(stack: Stack, path: str) -> Any:
 
 
 def executors(stack: Stack, worker: str) -> list[dict[str, Any]]:
-    """Those that a worker has started for the driver, dead ones too, by Spark's REST API."""
+    """Those that a worker has started for the driver, dead ones too, in that order, by Spark's REST API."""
     port = stack.place().ports[worker.replace("-", "_")]
     application = ask(stack, "")[0]["id"]
     found = ask(stack, f"/{application}/allexecutors")
-    return [one for one in found if f":{port}/" in one["executorLogs"].get("stderr", "")]
+    of_worker = [one for one in found if f":{port}/" in one["executorLogs"].get("stderr", "")]
+    return sorted(of_worker, key=lambda one: int(one["id"]))
 
 
 def tasks(stack: Stack, worker: str) -> int:
@@ -99,28 +102,25 @@ def kill_at_work(stack: Stack, worker: str) -> None:
 
 
 def test_a_worker_killed_at_work_costs_and_doubles_nothing(cluster: Stack, lake: Lake) -> None:
-    state = cluster.layout.var / "sim" / "cluster"
-    devices = start_devices(cluster, state, seed=17)
+    sim = cluster.layout.var / "sim"
+    devices = start_devices(cluster, sim / "cluster", seed=17)
     try:
         for worker in ("spark-worker-1", VICTIM):
-            wait_for(lambda worker=worker: tasks(cluster, worker), 120, f"tasks on {worker}")
-        wait_for(lambda: sum(lake.total_records().values()), 120, "the first rows")
+            wait_for(partial(tasks, cluster, worker), TIMEOUT_S, f"tasks on {worker}")
         application, before = ask(cluster, "")[0]["id"], sum(lake.total_records().values())
         survivor = tasks(cluster, "spark-worker-1")
         kill_at_work(cluster, VICTIM)
-        wait_for(lambda: sum(lake.total_records().values()) > before, 120, "rows after the kill")
+        wait_for(lambda: sum(lake.total_records().values()) > before, TIMEOUT_S, "rows after the kill")
         assert tasks(cluster, "spark-worker-1") > survivor
-        wait_for(
-            lambda: len(found := executors(cluster, VICTIM)) > 1 and any(e["completedTasks"] for e in found[1:]),
-            120,
-            "tasks on the worker that was started again",
-        )
-        assert devices.wait(240) == 0, "the devices could not deliver everything"
+        assert devices.wait(TIMEOUT_S) == 0, "the devices could not deliver everything"
     finally:
         if devices.poll() is None:
             devices.kill()
             devices.wait()
-    report = audit(lake, Scope(folders=(state,)), wait_s=ARRIVAL_TIMEOUT_S, progress=print)
+    wait_for(lambda: len(executors(cluster, VICTIM)) > 1, TIMEOUT_S, "another executor in place of the killed one")
+    assert start_devices(cluster, sim / "afterwards", seed=18, simulated_s=AFTERWARDS_S).wait(TIMEOUT_S) == 0
+    wait_for(lambda: executors(cluster, VICTIM)[-1]["completedTasks"], TIMEOUT_S, "tasks on it")
+    report = audit(lake, Scope(folders=(sim / "cluster", sim / "afterwards")), wait_s=ARRIVAL_TIMEOUT_S, progress=print)
     assert report.settled, report.document()
     assert report.lake == report.generated
     assert report.frames > 0
@@ -130,8 +130,8 @@ def test_a_worker_killed_at_work_costs_and_doubles_nothing(cluster: Stack, lake:
 def test_spark_submit_runs_the_same_driver(cluster: Stack, lake: Lake) -> None:
     """As on EMR and Kubernetes: master, jars and memory are spark-submit's, the checkpoint is the one that is there."""
     process.stop(var=cluster.layout.var, service="lake", timeout_s=LAKE.stop_timeout_s)
-    state = cluster.layout.var / "sim" / "submitted"
-    assert start_devices(cluster, state, seed=18, simulated_s=300).wait(120) == 0
+    sim = cluster.layout.var / "sim"
+    assert start_devices(cluster, sim / "submitted", seed=19, simulated_s=AFTERWARDS_S).wait(TIMEOUT_S) == 0
     place = cluster.place()
     jars = ",".join(str(path) for path in require_jars(place.layout.jars("spark")))
     done = subprocess.run(
@@ -145,10 +145,9 @@ def test_spark_submit_runs_the_same_driver(cluster: Stack, lake: Lake) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=TIMEOUT_S,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    folders = (state, cluster.layout.var / "sim" / "cluster")
-    report = audit(lake, Scope(folders=folders), progress=print)
+    report = audit(lake, Scope(folders=(sim / "cluster", sim / "afterwards", sim / "submitted")), progress=print)
     assert report.settled, report.document()
     assert report.lake == report.generated
