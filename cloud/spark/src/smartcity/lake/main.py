@@ -31,7 +31,7 @@ AWS's own variables say where AWS is: AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 in order, 1 a failure, 2 usage, 3 a failure that no restart mends."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(given)
+    options = read_options(given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for noisy in ("py4j", "botocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -48,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LakeError as error:
         print(f"smartcity-lake: {error}", file=sys.stderr)
         return EXIT_TERMINAL if isinstance(error, TerminalError) else EXIT_TRANSIENT
+
+
+def read_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """The flags of a command line; ends the process with code 2 where they are wrong."""
+    return _parser().parse_args(arguments)
 
 
 def _run(given: Sequence[str]) -> int:
