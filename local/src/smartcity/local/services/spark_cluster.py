@@ -8,6 +8,7 @@ import json
 import urllib.request
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..errors import ServiceError
 from ..ports import LOOPBACK
@@ -61,13 +62,22 @@ def _worker_command(place: Place, *, number: int) -> list[str]:
     return [*command, f"spark://{place.address('spark')}"]
 
 
+def ask_master(url: str) -> Any:
+    """What the master's page says as JSON.
+
+    Raises:
+        OSError, ValueError: nothing, or no JSON.
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=PROBE_TIMEOUT_S) as answer:
+        return json.load(answer)
+
+
 def _worker_probe(place: Place, *, number: int) -> str | None:
     """Well is a worker that its master counts as one."""
     url = f"{place.url('spark_http')}/json/"
     try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(url, timeout=PROBE_TIMEOUT_S) as answer:
-            workers = json.load(answer)["workers"]
+        workers = ask_master(url)["workers"]
     except (OSError, ValueError) as error:
         return f"{url}: {error}"
     port = place.ports[f"spark_worker_{number}"]
