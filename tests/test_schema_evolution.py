@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.publish as mqtt_publish
+import paho.mqtt.client as mqtt
 import pytest
 from confluent_kafka import Producer
-from paho.mqtt.client import MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -85,16 +85,16 @@ def publish(stack: Stack, sequence: int, **more: Any) -> None:
     )  # fmt: skip
     properties = Properties(PacketTypes.PUBLISH)
     properties.UserProperty = list(envelope.properties())
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     host, port = stack.place().address("mqtt").split(":")
-    mqtt_publish.single(
-        reading_topic("wt-wx-01", WEATHER),
-        json.dumps(REPORT | more).encode(),
-        qos=1,
-        hostname=host,
-        port=int(port),
-        protocol=MQTTv5,
-        properties=properties,
-    )
+    client.connect(host, int(port))
+    client.loop_start()
+    try:
+        payload = json.dumps(REPORT | more).encode()
+        client.publish(reading_topic("wt-wx-01", WEATHER), payload, qos=1, properties=properties).wait_for_publish(30)
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 def send_recorded(stack: Stack) -> int:
