@@ -47,6 +47,8 @@ class Assumptions:
     kafka_replicas: int = 3
     trigger_s: float = 10.0
     rows_per_file: int = 200_000
+    lookup_gets_per_file: float = 6.0
+    """Where a batch fills more than one file: footer and two columns, in the files of two batches."""
     lake_bytes_per_row: int = 87
     """Parquet files of 2,700 to 4,500 GPS and OBD rows of a simulated drive had 85 to 89."""
     memory_gb_per_core: float = 4.0
@@ -159,7 +161,7 @@ def need(vehicles: int, measured: Measured, assumed: Assumptions, prices: Prices
     partitions = max(2, math.ceil(cores / 2), math.ceil(kafka_mb_s / 2 / assumed.kafka_mb_per_partition_s))
     more_files = sum(math.floor(r * assumed.trigger_s / assumed.rows_per_file) for r in rate.values())
     puts = measured.s3.get("PUT", 0) + measured.s3.get("POST", 0) + measured.s3.get("LIST", 0) + more_files
-    gets = measured.s3.get("GET", 0) + measured.s3.get("HEAD", 0)
+    gets = measured.s3.get("GET", 0) + measured.s3.get("HEAD", 0) + more_files * assumed.lookup_gets_per_file
     puts_s = puts / assumed.trigger_s + rate["camera"] * measured.puts_per_frame
     gets_s = gets / assumed.trigger_s
     kafka_gb_day = kafka_mb_s * 86.4 * assumed.kafka_replicas
