@@ -19,21 +19,22 @@ from smartcity.lake.jars import require_jars
 from smartcity.local import process
 from smartcity.local.demo import SIMULATOR
 from smartcity.local.environment import BUCKET, child_environment
+from smartcity.local.services import CLUSTER_SERVICES
 from smartcity.local.services.lake import LAKE
 from smartcity.local.stack import Stack
 from smartcity.local.verify.audit import Scope, audit
 from smartcity.local.verify.lake import Lake, LakeAccess
 
-from .conftest import link_jars
+from .conftest import link_jars, patient
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(1500)]
 
 SIMULATED_S, SPEED = 1_200, 30
 """Forty seconds of real time."""
 AFTERWARDS_S = 300
 VICTIM = "spark-worker-2"
-ARRIVAL_TIMEOUT_S = 240
-TIMEOUT_S = 240
+ARRIVAL_TIMEOUT_S = 300
+TIMEOUT_S = 300
 DRIVER = Path(__file__).parents[1] / "cloud" / "spark" / "submit" / "lake_driver.py"
 
 
@@ -44,7 +45,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for folder in var.parents[:3]:
         folder.chmod(folder.stat().st_mode | 0o111)
     link_jars(var)
-    stack = Stack(var)
+    stack = Stack(var, services=patient(CLUSTER_SERVICES))
     try:
         stack.up(only=("bridge", "lake"), spark_cluster=True, progress=print)
         yield stack

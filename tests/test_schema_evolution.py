@@ -38,15 +38,15 @@ from smartcity.local.services.service import console_script
 from smartcity.local.stack import Stack
 from smartcity.local.verify.lake import Lake, LakeAccess
 
-from .conftest import link_jars
+from .conftest import link_jars, patient
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(1500)]
 
 GROWN = {"PYTHONPATH": str(Path(__file__).with_name("grown"))}
 RECORDED = Path(__file__).parents[1] / "contracts" / "released" / "readings-v1.jsonl"
 BOOT = "00000000000000a1"
 START = datetime(2026, 3, 5, 12, tzinfo=UTC)
-TIMEOUT_S = 240
+TIMEOUT_S = 300
 REPORT = {
     "latitude": 43.5183, "longitude": -79.8774, "temperature": 12.5, "condition": "clear", "precipitation": 0.0,
     "wind_speed": 9.0, "humidity": 50.0, "air_quality_index": 20.0,
@@ -58,7 +58,7 @@ def grown(service: Service) -> Service:
 
 
 def services(*, bridge: Service = BRIDGE, lake: Service = LAKE) -> tuple[Service, ...]:
-    return (S3, AWS, MOSQUITTO, KAFKA, bridge, lake)
+    return patient((S3, AWS, MOSQUITTO, KAFKA, bridge, lake))
 
 
 @pytest.fixture(scope="module")
