@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := contracts/src firmware-sim/src edge/src bridge/src cloud/spark/src cloud/aws/src cloud/dashboard/src local/src
 
-.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-simulator replay
+.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-s3 bench-simulator replay
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ bench-gateway: setup ## honest devices' latency while strangers stall; writes va
 bench-lake: setup ## records per CPU-second into the lake, beside the tutorials' way; writes var/bench/lake.json
 	@$(PYTHON) tests/bench/lake.py $(BENCH)
 
+bench-s3: setup ## S3 requests per batch of the lake; writes var/bench/s3-requests.json
+	@$(PYTHON) tests/bench/s3_requests.py
+
 replay: setup ## send the recorded drive through the running stack (REPLAY="--restamp --loop")
 	@.venv/bin/smartcity replay edge/fixtures/drive.mcap $(REPLAY)
 
@@ -53,6 +56,7 @@ lint: setup ## ruff, mypy, and whether the rendered files are up to date
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy $(SOURCES)
 	@$(PYTHON) -m smartcity.contracts.render --check
+	@$(PYTHON) -m smartcity.contracts.released --check
 
 up: setup ## start the stack
 	@.venv/bin/smartcity up

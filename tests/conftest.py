@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from smartcity.local.jars import SETS, expected, missing
 from smartcity.local.layout import Layout, default_var
+from smartcity.local.services import Service
 from smartcity.local.stack import Stack
+
+START_TIMEOUT_S = 300
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +31,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
     finally:
         running.down(progress=print)
+
+
+def patient(services: Iterable[Service]) -> tuple[Service, ...]:
+    """The same services, with time to start beside whatever else a machine does."""
+    return tuple(dataclasses.replace(service, start_timeout_s=START_TIMEOUT_S) for service in services)
 
 
 def link_jars(var: Path) -> None:

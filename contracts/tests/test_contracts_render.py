@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from smartcity.contracts.fields import Column, Kind
+from smartcity.contracts.fields import columns as contract_columns
 from smartcity.contracts.render.files import lake_tables
 from smartcity.contracts.render.glue import COMMENT_CHARACTERS_MAX, OPTIONAL_PARAMETER, glue_columns
 from smartcity.contracts.render.jsonschema import object_schema, value_schema
@@ -163,7 +164,7 @@ def test_json_schema_says_kind_null_and_range(
     columns = data.draw(any_columns)
     # Choices and a length limit that contradict each other allow nothing; a contract has one or the other.
     columns = tuple(c for c in columns if not (c.rules.choices and c.rules.length_max))
-    schema = object_schema(columns, all_present=True)
+    schema = object_schema(columns)
     jsonschema.Draft202012Validator.check_schema(schema)
     rendered = [(name, json_kind(s), isinstance(s["type"], list)) for name, s in schema["properties"].items()]
     assert rendered == shape(columns)
@@ -176,7 +177,8 @@ def test_json_schema_says_kind_null_and_range(
         if column.rules.maximum is not None:
             assert not validator.is_valid({**value, column.name: column.rules.maximum + 1})
             assert not validator.is_valid({**value, column.name: (column.rules.minimum or 0) - 1})
-        assert not validator.is_valid({name: v for name, v in value.items() if name != column.name})
+        without = {name: v for name, v in value.items() if name != column.name}
+        assert validator.is_valid(without) == column.nullable
         assert not validator.is_valid({**value, column.name: {"no": "kind"}})
 
 
@@ -206,7 +208,8 @@ def test_every_lake_table_survives_spark_and_redshift(table_name: str) -> None:
 def test_value_schema_is_a_valid_schema_of_every_field(stream: Any) -> None:
     schema = value_schema(stream)
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert schema["required"] == list(schema["properties"])
+    assert schema["required"] == [column.name for column in contract_columns(stream.contract) if not column.nullable]
+    assert list(schema["properties"]) == [column.name for column in contract_columns(stream.contract)]
     assert "x-unit" not in schema["properties"]["id"]
     assert schema["properties"]["timestamp"]["x-unit"] == "UTC"
 

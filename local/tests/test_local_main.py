@@ -11,7 +11,7 @@ from smartcity.local.commands.status import render
 from smartcity.local.environment import child_environment, stack_environment
 from smartcity.local.errors import StackError
 from smartcity.local.main import main
-from smartcity.local.services import SERVICES
+from smartcity.local.services import CLUSTER_SERVICES, SERVICES, Service
 from smartcity.local.stack import Stack, Status
 
 
@@ -93,13 +93,14 @@ def test_status_names_what_is_wrong(tmp_path: Path) -> None:
     assert "gps_data 3" in text
 
 
-def test_every_service_needs_only_what_stands_before_it() -> None:
+@pytest.mark.parametrize("services", [SERVICES, CLUSTER_SERVICES])
+def test_every_service_needs_only_what_stands_before_it(services: tuple[Service, ...]) -> None:
     seen: set[str] = set()
-    for service in SERVICES:
+    for service in services:
         assert set(service.needs) <= seen
         seen.add(service.name)
 
 
 def test_no_two_services_want_the_same_port() -> None:
-    wanted = [port for service in SERVICES for port in service.ports.values()]
+    wanted = [port for service in CLUSTER_SERVICES for port in service.ports.values()]
     assert len(wanted) == len(set(wanted))

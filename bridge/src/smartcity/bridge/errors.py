@@ -5,6 +5,7 @@
     └── TerminalError         the process stops and says what to do
         ├── SettingsError     a flag or an environment variable is wrong (exit code 2)
         ├── PortTakenError    the HTTP port is in use
+        ├── ClusterError      another Kafka cluster answers than --kafka-cluster-id names
         └── SessionTakenOver  another bridge uses the same client id (MQTT reason code 0x8E)
 
 There is no transient class: what may pass by itself (a broker that is away) is state of the loop, shown by `/readyz`,
@@ -39,6 +40,10 @@ class SettingsError(TerminalError):
 
 class PortTakenError(TerminalError):
     """The address for health and metrics is in use."""
+
+
+class ClusterError(TerminalError):
+    """Another Kafka cluster answers than the one that the bridge is for."""
 
 
 class SessionTakenOver(TerminalError):  # noqa: N818 - MQTT's own name of the event

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from smartcity.contracts.identity import Identity
 
 from . import settings as limits
+from .cluster import Cluster
 from .errors import SettingsError, TerminalError
 from .health import Health
 from .inbound import Inbound
@@ -53,7 +54,7 @@ def run(settings: Settings) -> None:
     """Bridge until SIGTERM or SIGINT.
 
     Raises:
-        TerminalError: the HTTP port is taken, or the MQTT session was.
+        TerminalError: the HTTP port is taken, or the MQTT session was; or another Kafka cluster answers.
     """
     stop_requested = False
 
@@ -65,7 +66,11 @@ def run(settings: Settings) -> None:
     signal.signal(signal.SIGINT, request_stop)
     ledger, metrics = Ledger(), Metrics()
     inbound = Inbound(settings, on_epoch=ledger.begin)
-    outbound = Outbound(producer_factory(settings), more_topics=tuple(route.kafka_topic for route in settings.routes))
+    outbound = Outbound(
+        producer_factory(settings),
+        more_topics=tuple(route.kafka_topic for route in settings.routes),
+        cluster=_cluster(settings),
+    )
     loop = Loop(
         source=inbound,
         outbound=outbound,
@@ -91,6 +96,15 @@ def run(settings: Settings) -> None:
         loop.run(lambda: stop_requested)
     finally:
         health.close()
+
+
+def _cluster(settings: Settings) -> Cluster | None:
+    if settings.kafka_cluster_id is None:
+        return None
+    cluster, said = Cluster(settings.kafka_cluster_id), logging.getLogger("librdkafka")
+    said.addFilter(cluster)
+    said.setLevel(min(said.getEffectiveLevel(), logging.WARNING))  # What is not logged, a filter does not hear.
+    return cluster
 
 
 def _rate_limit(settings: Settings) -> RateLimit | None:
@@ -133,6 +147,7 @@ def read_settings(options: argparse.Namespace) -> Settings:
         mqtt_port=mqtt_port,
         identity=identity,
         kafka=options.kafka,
+        kafka_cluster_id=options.kafka_cluster_id or None,
         http_host=http_host,
         http_port=http_port,
         client_id=identity.name if identity else options.client_id,
@@ -169,6 +184,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "name instead of --client-id", default=environment.get("SMARTCITY_BRIDGE_IDENTITY"))  # fmt: skip
     add("--kafka", metavar="HOST:PORT[,…]", help="Kafka's bootstrap servers (SMARTCITY_KAFKA)",
         default=environment.get("SMARTCITY_KAFKA", "localhost:9092"))  # fmt: skip
+    add("--kafka-cluster-id", metavar="ID", help="end when another Kafka cluster answers (SMARTCITY_KAFKA_CLUSTER_ID)",
+        default=environment.get("SMARTCITY_KAFKA_CLUSTER_ID"))  # fmt: skip
     add("--http", metavar="HOST:PORT", help="where /healthz, /readyz and /metrics are served (SMARTCITY_BRIDGE_HTTP)",
         default=environment.get("SMARTCITY_BRIDGE_HTTP", "127.0.0.1:8081"))  # fmt: skip
     add("--client-id", metavar="NAME", help="MQTT client id, which names the session; one bridge per gateway",

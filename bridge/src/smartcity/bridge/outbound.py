@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -18,6 +19,7 @@ from smartcity.contracts.reasons import Reason
 from smartcity.contracts.topics import KAFKA_TOPICS
 
 from . import settings as limits
+from .cluster import ASK_EVERY_S, ASK_TIMEOUT_S, Cluster
 from .errors import Reject
 from .ledger import Ticket
 from .message import Message, Record
@@ -96,8 +98,11 @@ class Outbound:
         make_sink: Callable[[Callable[[KafkaError], None]], Sink],
         *,
         more_topics: tuple[str, ...] = (),
+        cluster: Cluster | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._cluster = cluster
+        self._asked_at = -ASK_EVERY_S
         self.fatal: str | None = None
         self.retries = 0
         self.rebuilds = 0
@@ -130,8 +135,9 @@ class Outbound:
 
     @property
     def room(self) -> int:
-        """How many messages may be taken from the gateway: none while the producer's buffer is full or dead."""
-        if self._held or self.fatal is not None:
+        """How many messages may be taken from the gateway: none while the producer's buffer is full or dead, or it is
+        not known whose Kafka it is."""
+        if self._held or self.fatal is not None or (self._cluster is not None and not self._cluster.known):
             return 0
         return max(0, limits.PRODUCER_QUEUE_MESSAGES_MAX - len(self))
 
@@ -231,6 +237,8 @@ class Outbound:
     def poll(self) -> list[Outcome]:
         """Serve the producer, produce what is due, and give what has been decided since the last call."""
         self._sink.poll(0)
+        if self._cluster is not None:
+            self._require(self._cluster)
         self._close_batches()
         for _ in range(len(self._held)):
             if self._held and not self._produce(self._held.popleft(), front=True):
@@ -251,6 +259,14 @@ class Outbound:
                 outcomes += self._fail(flight, error)
         return outcomes
 
+    def _require(self, cluster: Cluster) -> None:
+        """Before anything is confirmed: it is the right Kafka that has reported."""
+        if not cluster.known and self._clock() >= self._asked_at + ASK_EVERY_S:
+            with contextlib.suppress(KafkaException):  # It is away; nothing is taken from the gateway meanwhile.
+                cluster.answered(self._sink.list_topics(timeout=ASK_TIMEOUT_S).cluster_id)
+            self._asked_at = self._clock()
+        cluster.require()
+
     def rebuild(self) -> None:
         """A new producer in place of one that met a fatal error; all unconfirmed records are produced anew.
 
@@ -262,6 +278,8 @@ class Outbound:
         self._sink.purge()
         self._sink = self._make_sink(self._on_error)
         self.fatal = None
+        if self._cluster is not None:
+            self._cluster.known = False
         self._held.clear()
         self._later.clear()
         self._reports.clear()

@@ -64,6 +64,8 @@ class Settings:
     """Who we are to a gateway that asks for certificates; None: plain TCP."""
     kafka: str
     """Bootstrap servers, `host:port` separated by commas."""
+    kafka_cluster_id: str | None = None
+    """The only cluster that may answer there; None: any."""
     http_host: str
     http_port: int
     client_id: str

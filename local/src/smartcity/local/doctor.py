@@ -27,7 +27,7 @@ from .layout import Layout
 from .ports import holder, is_free
 from .programs import Java, find_java, find_mosquitto
 from .secure import check_gateway
-from .services import SERVICES
+from .services import CLUSTER_SERVICES, SERVICES
 
 Level = Literal["ok", "warning", "failure"]
 PYTHON_MIN = (3, 11)
@@ -208,7 +208,7 @@ def _package_missing(name: str) -> bool:
 
 
 def _records(layout: Layout) -> Iterator[process.Record]:
-    for service in SERVICES:
+    for service in CLUSTER_SERVICES:
         record = process.read_record(layout.run, service.name)
         if record is not None and process.find(record) is not None:
             yield record

@@ -37,6 +37,11 @@ class Layout:
         return self.run / "secure"
 
     @property
+    def cluster_mark(self) -> Path:
+        """There while the stack runs, or is to run, the lake on a Spark cluster."""
+        return self.run / "spark-cluster"
+
+    @property
     def run(self) -> Path:
         return self.var / "run"
 

@@ -26,7 +26,7 @@ from .errors import LocalError, PortError, ServiceError, StackError
 from .launch import Progress, begin, launch, silent
 from .layout import Layout
 from .ports import choose, holder, is_free
-from .services import SERVICES, Place, Service
+from .services import CLUSTER_SERVICES, SERVICES, Place, Service
 
 SUPERVISOR = "supervisor"
 LOCK_TIMEOUT_S = 240.0
@@ -68,9 +68,18 @@ class Status:
 class Stack:
     """The stack under one `var` folder. Several stacks can run side by side; each stops only its own processes."""
 
-    def __init__(self, var: Path, *, services: Sequence[Service] = SERVICES) -> None:
+    def __init__(self, var: Path, *, services: Sequence[Service] | None = None) -> None:
         self.layout = Layout(var=var.expanduser().resolve())
-        self._services = {service.name: service for service in services}
+        self._given = services
+
+    @property
+    def _services(self) -> dict[str, Service]:
+        """By name, in order of need. Whether the lake has a cluster, a stack's folder says."""
+        return self._all(cluster=self.layout.cluster_mark.exists())
+
+    def _all(self, *, cluster: bool) -> dict[str, Service]:
+        usual = CLUSTER_SERVICES if cluster else SERVICES
+        return {service.name: service for service in (usual if self._given is None else self._given)}
 
     # The public face.
 
@@ -81,19 +90,22 @@ class Stack:
         progress: Progress = silent,
         supervise: bool = True,
         secure: bool = False,
+        spark_cluster: bool = False,
     ) -> Addresses | None:
         """Start what is not running, in order of need, and wait until all of it is healthy.
 
         With `only`, these services and what they need; the addresses are None then, unless all are running.
-        `secure`: the gateway asks for identities. A stack stays as it was begun until `down`.
+        `secure`: the gateway asks for identities. `spark_cluster`: the lake's tasks run on two workers of a Spark
+        master. A stack stays as it was begun until `down`.
 
         Raises:
             LocalError: a service is unknown, did not start (its last log lines are in the message), or no port is free.
         """
-        wanted = self._closure(only)
+        wanted = self._closure(only, self._all(cluster=spark_cluster or self.layout.cluster_mark.exists()))
         self.layout.var.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            self._mark_secure(secure)
+            self._mark(self.layout.secure_mark, secure, "without identities")
+            self._mark(self.layout.cluster_mark, spark_cluster, "without a Spark cluster")
             place = Place(layout=self.layout, ports=self._choose_ports(wanted, progress))
             for service in wanted:
                 service.command(place)  # A missing program is named before anything is started.
@@ -116,7 +128,8 @@ class Stack:
                     if process.stop(var=self.layout.var, service=service.name, timeout_s=service.stop_timeout_s):
                         progress(f"{service.name} stopped")
                         stopped.append(service.name)
-        self.layout.secure_mark.unlink(missing_ok=True)
+        for mark in (self.layout.secure_mark, self.layout.cluster_mark):
+            mark.unlink(missing_ok=True)
         if wipe:
             for name in DATA_OF_THE_RUN:
                 shutil.rmtree(self.layout.var / name, ignore_errors=True)
@@ -204,23 +217,23 @@ class Stack:
 
     # Order and start.
 
-    def _mark_secure(self, secure: bool) -> None:
-        if not secure or self.layout.secure_mark.exists():
+    def _mark(self, mark: Path, wanted: bool, else_: str) -> None:
+        if not wanted or mark.exists():
             return
         running = [name for name in self._services if process.find(self._record(name)) is not None]
         if running:
-            raise StackError(f"{running[0]} runs already, in a stack without identities; first: smartcity down")
-        self.layout.secure_mark.touch()
+            raise StackError(f"{running[0]} runs already, in a stack {else_}; first: smartcity down")
+        mark.touch()
 
-    def _closure(self, only: Collection[str] | None) -> list[Service]:
-        names = set(self._services if only is None else only)
-        unknown = sorted(names - set(self._services))
+    def _closure(self, only: Collection[str] | None, services: dict[str, Service]) -> list[Service]:
+        names = set(services if only is None else only)
+        unknown = sorted(names - set(services))
         if unknown:
-            raise StackError(f"no service is called {unknown[0]}; there are: {', '.join(self._services)}")
-        for service in reversed(self._services.values()):
+            raise StackError(f"no service is called {unknown[0]}; there are: {', '.join(services)}")
+        for service in reversed(services.values()):
             if service.name in names:
                 names.update(service.needs)
-        return [service for service in self._services.values() if service.name in names]
+        return [service for service in services.values() if service.name in names]
 
     def _choose_ports(self, wanted: Sequence[Service], progress: Progress) -> dict[str, int]:
         """The ports of what runs stay; others get the one they had, the preferred one, or the next free one."""

@@ -21,7 +21,7 @@ from .progress import Progress, serve
 from .query import LakeQuery, kafka_cluster_id
 from .s3 import s3_client
 from .session import start_session
-from .settings import Settings, Storage
+from .settings import SUBMITTED, Settings, Storage
 from .supervise import die_with_parent
 from .tables import ensure_tables
 
@@ -52,7 +52,8 @@ def drive(settings: Settings, *, supervised: bool) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    require_jars(settings.jars)
+    if settings.master != SUBMITTED:
+        require_jars(settings.jars)
     check_bucket(settings.storage)
     progress = Progress()
     if settings.http is not None:

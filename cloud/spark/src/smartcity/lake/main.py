@@ -16,7 +16,7 @@ from . import deadletters_command, maintain_command
 from .describe import Description, describe
 from .errors import EXIT_OK, EXIT_TERMINAL, EXIT_TRANSIENT, LakeError, TerminalError
 from .marts import command as marts_command
-from .settings import DEFAULT_BUCKET, Settings, read_storage
+from .settings import DEFAULT_BUCKET, SUBMITTED, Executors, Settings, read_storage
 
 _EXAMPLE = """example:
   smartcity-lake run --kafka localhost:9092 --bucket smartcity-lake --jars var/jars/spark
@@ -31,7 +31,7 @@ AWS's own variables say where AWS is: AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 in order, 1 a failure, 2 usage, 3 a failure that no restart mends."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(given)
+    options = read_options(given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for noisy in ("py4j", "botocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -48,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LakeError as error:
         print(f"smartcity-lake: {error}", file=sys.stderr)
         return EXIT_TERMINAL if isinstance(error, TerminalError) else EXIT_TRANSIENT
+
+
+def read_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """The flags of a command line; ends the process with code 2 where they are wrong."""
+    return _parser().parse_args(arguments)
 
 
 def _run(given: Sequence[str]) -> int:
@@ -71,6 +76,9 @@ def _drive(options: argparse.Namespace) -> int:
         jars=options.jars,
         master=options.master,
         driver_memory=options.driver_memory,
+        executors=Executors(memory=options.executor_memory, cores=options.executor_cores, cores_max=options.cores_max),
+        shuffle_partitions=options.shuffle_partitions,
+        ui_port=options.ui_port,
         trigger_s=options.trigger_s,
         offsets_per_trigger_max=options.offsets_per_trigger_max,
         http=options.http,
@@ -133,7 +141,11 @@ def _add_spark_flags(command: argparse.ArgumentParser) -> None:
     var = env("SMARTCITY_VAR", "var")
     jars = Path(env("SMARTCITY_SPARK_JARS") or f"{var}/jars/spark")
     command.add_argument("--jars", type=Path, default=jars, help=f"folder of Spark's jars (default {jars})")
-    command.add_argument("--master", default=env("SMARTCITY_SPARK_MASTER", "local[2]"), help="Spark master")
+    command.add_argument(
+        "--master",
+        default=env("SMARTCITY_SPARK_MASTER", "local[2]"),
+        help=f"Spark master: local[N], spark://HOST:PORT, or {SUBMITTED} (by spark-submit)",
+    )
     command.add_argument("--driver-memory", default="1g", help="heap of the driver's JVM (default 1g)")
 
 
@@ -145,8 +157,23 @@ def _add_query_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--offsets-per-trigger-max", type=int, default=20_000, help="most records in a batch (default 20000)"
     )
+    for flag, default, text in (
+        ("--shuffle-partitions", 2, "tasks of a step that brings equal keys together"),
+        ("--executor-cores", 1, "cores of each executor of a standalone master"),
+        ("--cores-max", None, "cores of all executors together (default: what the master has)"),
+        ("--ui-port", None, "port of Spark's own pages (default none)"),
+    ):
+        shown = "" if default is None else f" (default {default})"
+        command.add_argument(flag, type=_positive, default=default, metavar="N", help=text + shown)
+    command.add_argument("--executor-memory", default="700m", help="heap of each of those executors (default 700m)")
     command.add_argument("--http", type=_address, help="HOST:PORT for /metrics and /healthz (default none)")
     command.add_argument("--available-now", action="store_true", help="read what Kafka has, then end")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -60,6 +60,8 @@ class LakeQuery:
             with self._in_batch:
                 if self._stopping or not self._started.wait(START_TIMEOUT_S) or self._query_id is None:
                     raise TransientError(f"batch {batch_id} not begun: the query is stopping")
+                # A checkpoint remembers this setting of the query that began it, and would win.
+                rows.sparkSession.conf.set("spark.sql.shuffle.partitions", self._settings.shuffle_partitions)
                 identity = BatchIdentity(query_id=self._query_id, batch_id=batch_id)
                 outcome = process_batch(rows, identity, self._settings.storage, self._seen)
                 self._progress.completed(outcome)

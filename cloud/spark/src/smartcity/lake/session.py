@@ -9,9 +9,16 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from .jars import require_jars
-from .settings import Settings, Storage
+from .settings import SUBMITTED, Executors, Settings, Storage
 
 CATALOG = "lake"
+
+# Generated code needs room. Most objects live as long as a record is on its way: a large part for the young spares
+# copying them. With both of the JVM's compilers a warm batch takes half the CPU of one, so neither is switched off.
+_JVM_OPTIONS = "-Duser.timezone=UTC -XX:+UseSerialGC -XX:NewRatio=1 -XX:ReservedCodeCacheSize=256m -Xss2m"
+
+_OF_SUBMIT = ("spark.driver.memory", "spark.driver.extraJavaOptions", "spark.ui.enabled")
+"""What spark-submit has said before the driver's JVM began."""
 
 
 def start_session(settings: Settings) -> SparkSession:
@@ -20,9 +27,11 @@ def start_session(settings: Settings) -> SparkSession:
     Raises:
         JarsMissingError: see `require_jars`.
     """
-    # Workers must run the Python that runs this, or they lack boto3 and the contract.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName("smartcity-lake").master(settings.master)
+    builder = SparkSession.builder.appName("smartcity-lake")
+    if settings.master != SUBMITTED:
+        # Workers must run the Python that runs this, or they lack boto3 and the contract.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        builder = builder.master(settings.master)
     for name, value in spark_conf(settings).items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
@@ -33,21 +42,18 @@ def start_session(settings: Settings) -> SparkSession:
 def spark_conf(settings: Settings) -> dict[str, str]:
     """Spark's configuration as plain pairs."""
     local = settings.master.startswith("local")
-    return {
-        **_jars(require_jars(settings.jars), local=local),
+    submitted = settings.master == SUBMITTED
+    conf = {
+        **({} if submitted else _jars(require_jars(settings.jars), local=local)),
         **_catalog(settings.storage),
         **_s3a(settings.storage),
         "spark.driver.memory": settings.driver_memory,
-        # Generated code needs room. With both of the JVM's compilers a warm batch takes half the CPU of one.
-        # Most objects live as long as a record is on its way: room for them spares copying them.
-        "spark.driver.extraJavaOptions": (
-            "-Duser.timezone=UTC -XX:+UseSerialGC -XX:NewRatio=1 -XX:ReservedCodeCacheSize=256m -Xss2m"
-        ),
-        "spark.ui.enabled": "false",
+        "spark.driver.extraJavaOptions": _JVM_OPTIONS,
+        "spark.ui.enabled": str(settings.ui_port is not None).lower(),
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
         # A batch is small, so its cost is the number of tasks rather than the rows in them.
-        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         "spark.sql.adaptive.enabled": "false",
         # Batches are cached for seconds: to find out how to compress them takes longer than that saves.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
@@ -56,7 +62,21 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.streaming.minBatchesToRetain": "20",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         **({"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if local else {}),
+        **({} if local or submitted else _executors(settings.executors)),
+        **({} if settings.ui_port is None else {"spark.ui.port": str(settings.ui_port)}),
     }
+    return {name: value for name, value in conf.items() if not (submitted and name in _OF_SUBMIT)}
+
+
+def _executors(executors: Executors) -> dict[str, str]:
+    conf = {
+        "spark.executor.memory": executors.memory,
+        "spark.executor.cores": str(executors.cores),
+        "spark.executor.extraJavaOptions": _JVM_OPTIONS,
+    }
+    if executors.cores_max is not None:
+        conf["spark.cores.max"] = conf["spark.default.parallelism"] = str(executors.cores_max)
+    return conf
 
 
 def _jars(paths: list[Path], *, local: bool) -> dict[str, str]:

@@ -11,6 +11,9 @@ from pathlib import Path
 DEFAULT_BUCKET = "smartcity-lake"
 DEFAULT_REGION = "us-east-1"
 
+SUBMITTED = "submitted"
+"""As a master: `spark-submit` started us (EMR, Kubernetes), and has said master, jars, memory and Python already."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
@@ -38,6 +41,18 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Executors:
+    """Those that a standalone master starts for us. Under `local[N]` the driver does their work in its own memory."""
+
+    memory: str = "700m"
+    """Heap of each; its Python workers, which store frames, come on top."""
+    cores: int = 1
+    cores_max: int | None = None
+    """Of all executors together; None: whatever the master has. Say it where there are more than two: a batch is read
+    in as many tasks as the driver knew of cores when it started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that one driver needs to know."""
 
@@ -46,6 +61,11 @@ class Settings:
     jars: Path
     master: str = "local[2]"
     driver_memory: str = "1g"
+    executors: Executors = Executors()
+    shuffle_partitions: int = 2
+    """Tasks of a step that brings equal keys together: as many as there are cores, in a small batch no more."""
+    ui_port: int | None = None
+    """Where Spark's own pages and REST API are served; None for nowhere."""
     trigger_s: float = 10.0
     offsets_per_trigger_max: int = 20_000
     """The most records in one batch: bounds memory, since a batch is cached."""

@@ -206,7 +206,7 @@ def _dead_letter() -> _Object:
 def _schemas() -> _Object:
     schemas: _Object = {}
     for stream in STREAMS:
-        schemas[stream.name] = object_schema(columns(stream.contract), all_present=True)
+        schemas[stream.name] = object_schema(columns(stream.contract))
         if stream.content_type == "application/json":
             schemas[f"{stream.name}_payload"] = carried_schema(stream, "payload")
         metadata = carried_schema(stream, "metadata")

@@ -27,29 +27,30 @@ _TYPES: dict[Kind, dict[str, Any]] = {
 
 
 def value_schema(stream: Stream) -> dict[str, Any]:
-    """The JSON of a Kafka record: every field is present, null where the device said nothing."""
+    """The JSON of a Kafka record. The bridge writes every field, null where the device said nothing; a reading from
+    before a nullable field was added lacks it, so only what is never null is required."""
     return {
         "$schema": DIALECT,
         "$id": f"urn:smartcity:{stream.event_type}",
         "title": stream.event_type,
         "description": _first_line(stream.contract),
-        **object_schema(columns(stream.contract), all_present=True),
+        **object_schema(columns(stream.contract)),
     }
 
 
 def carried_schema(stream: Stream, carrier: Carrier) -> dict[str, Any]:
     """What one carrier brings of a stream: a JSON payload, or `metadata`. What is null may be left out."""
     carried = (column for column in columns(stream.contract) if column.rules.carrier == carrier)
-    return object_schema(carried, all_present=False)
+    return object_schema(carried)
 
 
-def object_schema(fields: Iterable[Column], *, all_present: bool) -> dict[str, Any]:
+def object_schema(fields: Iterable[Column]) -> dict[str, Any]:
     """An object of these fields. Members beyond them are allowed, since a contract may grow."""
     fields = tuple(fields)
     return {
         "type": "object",
         "properties": {column.name: property_schema(column) for column in fields},
-        "required": [column.name for column in fields if all_present or not column.nullable],
+        "required": [column.name for column in fields if not column.nullable],
     }
 
 

@@ -36,7 +36,7 @@ def run(flags: argparse.Namespace) -> int:
 
 def render(statuses: list[Status], counts: dict[str, int], var: Path, *, now: float) -> list[str]:
     """The table as lines. `now` is seconds since 1970; paths under `var` are shown relative to it."""
-    lines = [f"{'service':<13}{'state':<11}{'pid':>7}  {'memory':>8}  {'since':>9}  {'ports':<14}{'log':<22}data"]
+    lines = [f"{'service':<15}{'state':<11}{'pid':>7}  {'memory':>8}  {'since':>9}  {'ports':<14}{'log':<22}data"]
     for status in statuses:
         memory = f"{status.rss_bytes / 1e6:.0f} MB" if status.rss_bytes else "-"
         since = f"{now - status.started_at:.0f} s" if status.started_at else "-"
@@ -44,11 +44,11 @@ def render(statuses: list[Status], counts: dict[str, int], var: Path, *, now: fl
         log = str(status.log.relative_to(var)) if status.log.is_relative_to(var) else str(status.log)
         data = str(status.data.relative_to(var)) if status.data and status.data.is_relative_to(var) else "-"
         line = (
-            f"{status.name:<13}{status.state:<11}{status.pid or '-':>7}  {memory:>8}  {since:>9}  {ports:<14}{log:<22}"
+            f"{status.name:<15}{status.state:<11}{status.pid or '-':>7}  {memory:>8}  {since:>9}  {ports:<14}{log:<22}"
         )
         lines.append(line + data)
         if status.detail:
-            lines.append(f"{'':<13}{status.detail}")
+            lines.append(f"{'':<15}{status.detail}")
     lines.append(f"folder: {var}")
     if counts:
         lines.append("records in Kafka: " + ", ".join(f"{topic} {count}" for topic, count in counts.items()))

@@ -24,6 +24,11 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="TLS with client certificates at the gateway; a stack stays so until `down`",
     )
+    parser.add_argument(
+        "--spark-cluster",
+        action="store_true",
+        help="the lake's tasks on a Spark master with two workers (about 3 GB); a stack stays so until `down`",
+    )
     parser.add_argument("--only", metavar="NAMES", help="these services, comma-separated, and what they need")
 
 
@@ -31,11 +36,19 @@ def run(flags: argparse.Namespace) -> int:
     began = time.monotonic()
     only = [name.strip() for name in flags.only.split(",") if name.strip()] if flags.only else None
     stack = Stack(flags.var)
-    addresses = stack.up(only=only, secure=flags.secure, progress=lambda line: print(line, file=sys.stderr, flush=True))
+    addresses = stack.up(
+        only=only,
+        secure=flags.secure,
+        spark_cluster=flags.spark_cluster,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
     print(f"up after {time.monotonic() - began:.1f} s; logs and data: {flags.var}")
     if addresses is not None:
         print(f"MQTT {addresses.mqtt} · Kafka {addresses.kafka} · AWS {addresses.aws_url} · S3 {addresses.s3_url}")
         print(f"live map {addresses.dashboard_url}/ · bridge {addresses.bridge_http}/metrics")
+    if "spark_http" in (ports := stack.place().ports):
+        pages = f"Spark master {stack.place().url('spark_http')}/"
+        print(pages + (f" · the lake's jobs {stack.place().url('spark_ui')}/" if "spark_ui" in ports else ""))
     if stack.place().secure:
         print(_INVITATION.format(gateway=stack.layout.gateway))
     return 0

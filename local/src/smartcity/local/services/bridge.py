@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .kafka import formatted_cluster_id
 from .service import Place, Service, console_script, http_probe
 
 CLIENT_ID = "smartcity-bridge"
@@ -12,6 +13,8 @@ def _command(place: Place) -> list[str]:
     command = [console_script("smartcity-bridge"), "run"]
     command += ["--mqtt", place.address("mqtt"), "--kafka", place.address("kafka")]
     command += place.identity_flags(CLIENT_ID)
+    if (cluster := formatted_cluster_id(place)) is not None:
+        command += ["--kafka-cluster-id", cluster]
     return [*command, "--http", place.address("bridge_http"), "--client-id", CLIENT_ID]
 
 

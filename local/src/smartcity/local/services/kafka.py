@@ -97,6 +97,15 @@ def cluster_id(identity: uuid.UUID) -> str:
     return "A" + base64.urlsafe_b64encode(identity.bytes).decode().rstrip("=")[1:]
 
 
+def formatted_cluster_id(place: Place) -> str | None:
+    """The id that the stack's own Kafka was formatted with; None before its first start."""
+    try:
+        lines = (place.layout.data("kafka") / "meta.properties").read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.partition("=")[2] for line in lines if line.startswith("cluster.id=")), None)
+
+
 def _format(place: Place) -> None:
     place.layout.data("kafka").mkdir(parents=True, exist_ok=True)
     command = _java(place, "kafka.tools.StorageTool", "format", "--ignore-formatted")
