@@ -41,27 +41,37 @@ def place(storage: Storage) -> Storage:
 
 @pytest.fixture(scope="module")
 def make_table(place: Storage) -> Callable[..., Any]:
-    """An Iceberg table in the Glue catalog, by name, partitioned by the day of `timestamp` or not at all."""
+    """An Iceberg table in the Glue catalog, by name: partitioned by the day of `timestamp`, perhaps by `device_id` too,
+    or not at all.
+    """
     from pyiceberg.catalog.glue import GlueCatalog  # noqa: PLC0415
     from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec  # noqa: PLC0415
     from pyiceberg.schema import Schema  # noqa: PLC0415
-    from pyiceberg.transforms import DayTransform  # noqa: PLC0415
-    from pyiceberg.types import NestedField, TimestamptzType  # noqa: PLC0415
+    from pyiceberg.transforms import DayTransform, IdentityTransform  # noqa: PLC0415
+    from pyiceberg.types import NestedField, StringType, TimestamptzType  # noqa: PLC0415
 
     catalog = GlueCatalog("lake", **place.pyiceberg())
-    schema = Schema(NestedField(1, "timestamp", TimestamptzType(), required=False))
-    by_day = PartitionSpec(PartitionField(source_id=1, field_id=1000, transform=DayTransform(), name="timestamp_day"))
+    schema = Schema(
+        NestedField(1, "timestamp", TimestamptzType(), required=False), NestedField(2, "device_id", StringType())
+    )
+    device = PartitionField(source_id=2, field_id=1001, transform=IdentityTransform(), name="device_id")
+    day = PartitionField(source_id=1, field_id=1000, transform=DayTransform(), name="timestamp_day")
+    specs = {
+        "day": PartitionSpec(day), "device and day": PartitionSpec(device, day), "": UNPARTITIONED_PARTITION_SPEC
+    }  # fmt: skip
 
-    def make(name: str, *, partitioned: bool = True) -> Any:
-        spec = by_day if partitioned else UNPARTITIONED_PARTITION_SPEC
+    def make(name: str, *, by: str = "day") -> Any:
+        spec = specs[by]
         location = f"{place.warehouse}/{DATABASE}/{name}"
         return catalog.create_table((DATABASE, name), schema, location=location, partition_spec=spec)
 
     return make
 
 
-def append(table: Any, files: dict[date, list[int]]) -> None:
-    """One snapshot with files of so many records each, by day. The files themselves are never read, and not there."""
+def append(table: Any, files: dict[date, list[int]], *before: str) -> None:
+    """One snapshot with files of so many records each, by day; `before` are the partition's values before the day. The
+    files themselves are never read, and not there.
+    """
     from pyiceberg.manifest import DataFile, DataFileContent, FileFormat  # noqa: PLC0415
     from pyiceberg.typedef import Record  # noqa: PLC0415
 
@@ -72,7 +82,8 @@ def append(table: Any, files: dict[date, list[int]]) -> None:
                     DataFile.from_args(
                         content=DataFileContent.DATA, file_format=FileFormat.PARQUET, record_count=records,
                         file_path=f"{table.location()}/data/{day}-{number}-{next(_numbers)}.parquet",
-                        file_size_in_bytes=1000 * records, partition=Record((day - date(1970, 1, 1)).days), spec_id=0,
+                        file_size_in_bytes=1000 * records, spec_id=0,
+                        partition=Record(*before, (day - date(1970, 1, 1)).days),
                     )
                 )  # fmt: skip
 
@@ -98,8 +109,15 @@ def test_days_are_counted_over_all_files_of_the_current_snapshot(place: Storage,
         days_of(place, "weather")
 
 
+def test_a_day_in_several_partitions_is_one_day(place: Storage, make_table: Any) -> None:
+    table = make_table("emergency", by="device and day")
+    append(table, {MONDAY: [2, 2]}, "car-1")
+    append(table, {MONDAY: [5], TUESDAY: [1]}, "car-2")
+    assert days_of(place, "emergency") == {MONDAY: (9, 0), TUESDAY: (1, 0)}
+
+
 def test_a_table_without_days_is_refused(place: Storage, make_table: Any) -> None:
-    make_table("vehicle", partitioned=False)
+    make_table("vehicle", by="")
     with pytest.raises(TerminalError, match="not partitioned by the day"):
         days_of(place, "vehicle")
 
