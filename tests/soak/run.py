@@ -36,8 +36,11 @@ COUNT_SLACK = 10
 """Files, snapshots or objects more than before that are no growth: a batch more or less between two maintenances."""
 FILES_PER_DAY_MAX = 60
 """Of one table and day, at any sample: what two pauses of maintenance's and its run can add, and what it leaves."""
-ARRIVAL_TIMEOUT_S = 240.0
-DRAIN_TIMEOUT_S = 120.0
+ARRIVAL_TIMEOUT_S = 600.0
+DRAIN_TIMEOUT_S = 300.0
+FRAME_INTERVAL_S = 300
+"""Simulated seconds between a camera's frames. With the usual 60, a soak at sixty times real time would put 34 frames a
+second on S3, which is another test."""
 
 Say = Callable[[str], None]
 
@@ -108,6 +111,7 @@ def soak(stack: Stack, storage: Storage, settings: SoakSettings, say: Say) -> li
     """
     command = [str(SIMULATOR), "run", "--broker", stack.addresses().mqtt, "--state", str(_state(stack)), "--quiet"]
     command += ["--until", "never", "--start", format_time(settings.start), "--speed", str(settings.speed)]
+    command += ["--frame-interval", str(FRAME_INTERVAL_S)]
     command += ["--seed", str(settings.seed), "--duration", str(settings.simulated_hours * 3600)]
     command += ["--drain-timeout-s", str(DRAIN_TIMEOUT_S)]
     simulator = subprocess.Popen(command, stdout=subprocess.DEVNULL)
