@@ -34,6 +34,7 @@ from smartcity.aws.query import Result, run_query
 from smartcity.aws.settings import from_environment
 from smartcity.contracts.streams import STREAMS
 from smartcity.local.demo import SIMULATOR
+from smartcity.local.errors import LocalError
 from smartcity.local.jars import SETS
 from smartcity.local.layout import Layout, default_var
 from smartcity.local.reach import at_lake
@@ -234,6 +235,8 @@ def main() -> None:
             stack.up(progress=print)
             with at_lake(stack):
                 found = watch(stack, options)
+        except LocalError as error:
+            raise SystemExit(f"visible: {error}") from error
         finally:
             stack.down()
     options.json.parent.mkdir(parents=True, exist_ok=True)

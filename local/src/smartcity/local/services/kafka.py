@@ -167,7 +167,7 @@ KAFKA = Service(
     command=_command,
     probe=_probe,
     finish=create_topics,
-    start_timeout_s=60,
+    start_timeout_s=180,
     stop_timeout_s=20,
     keeps_data=True,
 )
