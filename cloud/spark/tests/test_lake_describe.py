@@ -7,19 +7,22 @@ import itertools
 import json
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from smartcity.contracts.marts import CITY_HOURS, JOURNEYS
+from smartcity.contracts.marts import CITY_HOURS, INCIDENT_RESPONSE, JOURNEYS
 from smartcity.contracts.tables import DATABASE
 from smartcity.lake.describe import NAMES, describe
 from smartcity.lake.describe_command import mart_lines, table_lines
 from smartcity.lake.describe_days import Days, mart_files, spread, table_days
 from smartcity.lake.errors import TerminalError, TransientError
 from smartcity.lake.main import main
-from smartcity.lake.marts.touched import days_of
+from smartcity.lake.marts import run
+from smartcity.lake.marts.recipes import RECIPES
+from smartcity.lake.marts.touched import days_of, fingerprint
 from smartcity.lake.partitions import DayCount, count_days
 from smartcity.lake.s3 import s3_client
 from smartcity.lake.settings import Storage
@@ -63,7 +66,7 @@ def make_table(place: Storage) -> Callable[..., Any]:
     def make(name: str, *, by: str = "day") -> Any:
         spec = specs[by]
         location = f"{place.warehouse}/{DATABASE}/{name}"
-        return catalog.create_table((DATABASE, name), schema, location=location, partition_spec=spec)
+        return catalog.create_table_if_not_exists((DATABASE, name), schema, location=location, partition_spec=spec)
 
     return make
 
@@ -120,6 +123,33 @@ def test_a_table_without_days_is_refused(place: Storage, make_table: Any) -> Non
     make_table("vehicle", by="")
     with pytest.raises(TerminalError, match="not partitioned by the day"):
         days_of(place, "vehicle")
+
+
+def test_a_run_without_a_touched_day_starts_no_spark(
+    place: Storage, make_table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SparkStartedError(Exception):
+        pass
+
+    def start(_settings: object) -> None:
+        raise SparkStartedError
+
+    monkeypatch.setattr(run, "start_session", start)
+    monkeypatch.setattr(run, "require_jars", lambda _jars: [])
+    append(make_table("emergency", by="device and day"), {MONDAY: [1]}, "car-3")
+    choice = run.Choice(recipes=[recipe for recipe in RECIPES if recipe.mart is INCIDENT_RESPONSE])
+    told: list[str] = []
+
+    def build() -> list[run.Built]:
+        return run.run_marts(choice, place, jars=Path(), master="local[1]", driver_memory="1g", say=told.append)
+
+    with pytest.raises(SparkStartedError):
+        build()
+    (plan,) = run.plan_marts(choice, place, told.append)
+    for day in plan.days:
+        plan.state.remember(day, fingerprint(plan.recipe, day, plan.tables))
+    assert build() == []
+    assert told == ["incident_response: no day to build"]
 
 
 def test_marts_are_described_by_their_files(
