@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := contracts/src firmware-sim/src edge/src bridge/src cloud/spark/src cloud/aws/src cloud/dashboard/src local/src
 
-.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-s3 bench-simulator replay
+.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-s3 bench-simulator bench-visible soak replay
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -28,7 +28,7 @@ test-unit: setup ## only the tests that start nothing
 chaos: setup ## kill everything again and again, and prove that nothing was lost (CHAOS="--kills 5 --seed 1")
 	@$(PYTHON) -m tests.chaos $(CHAOS)
 
-bench: bench-bridge bench-capture bench-gateway bench-lake bench-simulator ## every benchmark
+bench: bench-bridge bench-capture bench-gateway bench-lake bench-simulator bench-visible ## every benchmark
 
 bench-bridge: setup ## CPU per message of the bridge, beside a paho-loop bridge; writes var/bench/bridge.json
 	@$(PYTHON) tests/bench/bridge.py
@@ -47,6 +47,12 @@ bench-lake: setup ## records per CPU-second into the lake, beside the tutorials'
 
 bench-s3: setup ## S3 requests per batch of the lake; writes var/bench/s3-requests.json
 	@$(PYTHON) tests/bench/s3_requests.py
+
+bench-visible: setup ## from the bridge to Athena, at 20 vehicles in real time; writes var/bench/visible.json
+	@$(PYTHON) tests/bench/visible.py $(BENCH)
+
+soak: setup ## ten simulated hours: do files and memory stay steady? (SOAK="--simulated-hours 2"); writes var/bench/soak.json
+	@$(PYTHON) -m tests.soak $(SOAK)
 
 replay: setup ## send the recorded drive through the running stack (REPLAY="--restamp --loop")
 	@.venv/bin/smartcity replay edge/fixtures/drive.mcap $(REPLAY)

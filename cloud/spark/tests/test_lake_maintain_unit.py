@@ -17,12 +17,14 @@ import pytest
 from smartcity.lake import maintain as maintenance
 from smartcity.lake.commit import BATCH_ID, QUERY_ID, newest_batch
 from smartcity.lake.describe import Description
+from smartcity.lake.durations import duration_of
 from smartcity.lake.errors import EXIT_OK, EXIT_TERMINAL, TerminalError, TransientError
 from smartcity.lake.leftovers import abort_uploads, remove_temporary
+from smartcity.lake.main import main
 from smartcity.lake.maintain import STEP_ATTEMPTS_MAX, Upkeep, attempt
-from smartcity.lake.maintain_command import duration_of, report_text
+from smartcity.lake.maintain_command import report_text
 from smartcity.lake.s3 import s3_client
-from smartcity.lake.schedule import Schedule
+from smartcity.lake.schedule import Job, Schedule
 from smartcity.lake.settings import Storage
 
 
@@ -104,16 +106,45 @@ def _script(folder: Path, body: str) -> list[str]:
 _COUNT = "runs.write_text('x' + (runs.read_text() if runs.exists() else ''))\n"
 
 
+def _job(command: list[str], *, name: str = "job", every_s: float = 0.01, run_timeout_s: float = 60) -> Job:
+    return Job(name=name, command=command, every_s=every_s, first_s=0.01, run_timeout_s=run_timeout_s)
+
+
 def test_the_schedule_goes_on_after_a_failure_and_ends_on_what_nothing_mends(tmp_path: Path) -> None:
     body = f"{_COUNT}sys.exit({EXIT_TERMINAL} if len(runs.read_text()) == 3 else 1)"
-    schedule = Schedule(_script(tmp_path, body), every_s=0.01, run_timeout_s=60)
+    schedule = Schedule(_job(_script(tmp_path, body)))
     assert schedule.run() == EXIT_TERMINAL
-    assert schedule.runs == 3
+    assert len(schedule.runs) == 3
+
+
+def test_jobs_take_turns_and_one_that_nothing_mends_does_not_end_the_other(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    alone = f"lock = pathlib.Path({str(lock)!r})\nlock.mkdir()\ntime.sleep(0.05)\nlock.rmdir()\n"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    broken = _script(tmp_path / "a", f"{alone}{_COUNT}sys.exit({EXIT_TERMINAL})")
+    working = _script(tmp_path / "b", f"{alone}{_COUNT}sys.exit({EXIT_TERMINAL} if len(runs.read_text()) == 4 else 0)")
+    schedule = Schedule(_job(broken, name="marts"), _job(working, name="maintain"))
+    assert schedule.run() == EXIT_TERMINAL
+    # A run that met another one would have ended with 1 instead, at the lock, and been repeated.
+    assert schedule.runs == ["marts", "maintain", "maintain", "maintain", "maintain"]
+
+
+def test_of_two_jobs_the_longer_due_one_runs(tmp_path: Path) -> None:
+    often = _script(tmp_path, f"{_COUNT}sys.exit({EXIT_TERMINAL} if len(runs.read_text()) == 40 else 0)")
+    (tmp_path / "b").mkdir()
+    seldom = _script(tmp_path / "b", f"sys.exit({EXIT_TERMINAL})")
+    schedule = Schedule(
+        _job(often, name="marts", every_s=0),
+        Job(name="maintain", command=seldom, every_s=1, first_s=0.2, run_timeout_s=9),
+    )
+    schedule.run()
+    assert schedule.runs.index("maintain") < 39, "a job that is always due must not starve the other"
 
 
 def test_a_run_that_takes_too_long_is_killed_and_stop_leaves_nothing(tmp_path: Path) -> None:
     body = f"{_COUNT}runs.with_name('pid' + str(len(runs.read_text()))).write_text(str(os.getpid()))\ntime.sleep(600)"
-    schedule = Schedule(_script(tmp_path, body), every_s=0.01, run_timeout_s=2)
+    schedule = Schedule(_job(_script(tmp_path, body), run_timeout_s=2))
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(schedule.run()))
     thread.start()
@@ -126,6 +157,15 @@ def test_a_run_that_takes_too_long_is_killed_and_stop_leaves_nothing(tmp_path: P
     for name in ("pid1", "pid2"):
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / name).read_text()), 0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [["maintain", "--marts-every", "5m"], ["marts", "--every", "5m", "--all"], ["marts", "--every", "9s"]]
+)
+def test_flags_that_make_no_schedule_are_usage_errors(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(wrong)
+    assert ended.value.code == 2
 
 
 @pytest.fixture

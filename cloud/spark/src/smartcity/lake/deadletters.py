@@ -137,7 +137,7 @@ def read_letters(storage: Storage, wanted: Wanted, *, with_payload: bool) -> Ite
 
     names = tuple(field.name for field in fields(Letter) if with_payload or field.name != "payload")
     try:
-        table = GlueCatalog("lake", **_properties(storage)).load_table((DATABASE, DEAD_LETTERS_TABLE))
+        table = GlueCatalog("lake", **storage.pyiceberg()).load_table((DATABASE, DEAD_LETTERS_TABLE))
         for batch in table.scan(row_filter=_expression(wanted), selected_fields=names).to_arrow_batch_reader():
             for first in range(0, batch.num_rows, ROWS_AT_ONCE):
                 for row in batch.slice(first, ROWS_AT_ONCE).to_pylist():
@@ -172,12 +172,3 @@ def _expression(wanted: Wanted) -> Any:
     for term in terms:
         every = ex.And(every, term)
     return every
-
-
-def _properties(storage: Storage) -> dict[str, Any]:
-    wanted = {
-        "client.region": storage.region,
-        "glue.endpoint": storage.endpoint,
-        "s3.endpoint": storage.s3_endpoint,
-    }
-    return {name: value for name, value in wanted.items() if value is not None}

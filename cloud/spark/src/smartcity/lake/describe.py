@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from smartcity.contracts.tables import DATABASE
+from smartcity.contracts.streams import STREAMS
+from smartcity.contracts.tables import DATABASE, DEAD_LETTERS_TABLE
 
 from .errors import TransientError
 from .s3 import s3_client
 from .settings import Storage
-from .tables import TABLES
+
+NAMES = (*(stream.table for stream in STREAMS), DEAD_LETTERS_TABLE)
+"""Those of `tables.TABLES`, without its Spark, whose import takes a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +33,11 @@ class Description:
     rows: int = 0
     files: int = 0
     bytes: int = 0
+    delete_files: int = 0
     snapshots: int = 0
     snapshot_at: datetime | None = None
+    metadata_location: str | None = None
+    """The metadata file that Glue names."""
 
 
 def describe(storage: Storage) -> list[Description]:
@@ -41,21 +48,28 @@ def describe(storage: Storage) -> list[Description]:
     """
     glue = boto3.client("glue", region_name=storage.region, endpoint_url=storage.endpoint)
     try:
-        return [_describe(glue, storage, table.name) for table in TABLES]
+        return [_describe(glue, storage, name) for name in NAMES]
     except (BotoCoreError, ClientError) as error:
         raise TransientError(f"cannot read the lake at {storage.endpoint or 'AWS'}: {error}") from error
 
 
 def _describe(glue: Any, storage: Storage, name: str) -> Description:
-    try:
-        location = glue.get_table(DatabaseName=DATABASE, Name=name)["Table"]["Parameters"]["metadata_location"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "EntityNotFoundException":
-            return Description(table=name, exists=False)
-        raise
+    location = metadata_location(glue, name)
+    if location is None:
+        return Description(table=name, exists=False)
     place = urlsplit(location)
     body = s3_client(storage).get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"].read()
-    return read_metadata(name, json.loads(body))
+    return dataclasses.replace(read_metadata(name, json.loads(body)), metadata_location=location)
+
+
+def metadata_location(glue: Any, name: str) -> str | None:
+    """The metadata file that Glue names for a table, or None where there is no such table. `glue` is boto3's client."""
+    try:
+        return str(glue.get_table(DatabaseName=DATABASE, Name=name)["Table"]["Parameters"]["metadata_location"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "EntityNotFoundException":
+            return None
+        raise
 
 
 def read_metadata(name: str, metadata: Mapping[str, Any]) -> Description:
@@ -71,6 +85,7 @@ def read_metadata(name: str, metadata: Mapping[str, Any]) -> Description:
         rows=int(summary["total-records"]),
         files=int(summary["total-data-files"]),
         bytes=int(summary["total-files-size"]),
+        delete_files=int(summary.get("total-delete-files", 0)),
         snapshots=len(snapshots),
         snapshot_at=datetime.fromtimestamp(newest["timestamp-ms"] / 1000, UTC),
     )

@@ -16,6 +16,7 @@ from pyspark.errors import PySparkException
 from .checkpoint import forget_impossible_batch, require_cluster
 from .errors import EXIT_OK, LakeError, TerminalError, TransientError
 from .jars import require_jars
+from .listener import Listener
 from .places import grid_table
 from .progress import Progress, serve
 from .query import LakeQuery, kafka_cluster_id
@@ -66,6 +67,7 @@ def drive(settings: Settings, *, supervised: bool) -> int:
         spark = start_session(settings)
         # Spark takes SIGINT for itself when its context starts.
         signal.signal(signal.SIGINT, lambda *_: stopping.set())
+        spark.streams.addListener(Listener(progress))
         ensure_tables(spark)
         grid_rows = grid_table(spark)
 

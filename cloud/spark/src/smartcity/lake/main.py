@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import logging
 import os
 import signal
@@ -12,16 +10,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import deadletters_command, maintain_command
-from .describe import Description, describe
-from .errors import EXIT_OK, EXIT_TERMINAL, EXIT_TRANSIENT, LakeError, TerminalError
+from . import deadletters_command, describe_command, maintain_command
+from .errors import EXIT_TERMINAL, EXIT_TRANSIENT, LakeError, TerminalError
 from .marts import command as marts_command
 from .settings import DEFAULT_BUCKET, SUBMITTED, Executors, Settings, read_storage
 
 _EXAMPLE = """example:
   smartcity-lake run --kafka localhost:9092 --bucket smartcity-lake --jars var/jars/spark
   smartcity-lake describe --bucket smartcity-lake
-  smartcity-lake maintain --every 1h
+  smartcity-lake maintain --every 1h --marts-every 5m
   smartcity-lake deadletters list --reason checksum_invalid
   smartcity-lake marts
 
@@ -37,13 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         if options.command == "describe":
-            return _describe(options)
+            return describe_command.run(options)
         if options.command == "maintain":
             return maintain_command.run(options, given)
         if options.command == "deadletters":
             return deadletters_command.run(options)
         if options.command == "marts":
-            return marts_command.run(options)
+            return marts_command.run(options, given)
         return _run(given) if options.command == "run" else _drive(options)
     except LakeError as error:
         print(f"smartcity-lake: {error}", file=sys.stderr)
@@ -87,24 +84,6 @@ def _drive(options: argparse.Namespace) -> int:
     return drive(settings, supervised=options.supervised)
 
 
-def _describe(options: argparse.Namespace) -> int:
-    found = describe(read_storage(options.bucket))
-    if options.json:
-        print(json.dumps([dataclasses.asdict(one) for one in found], default=lambda value: value.isoformat()))
-        return EXIT_OK
-    print(f"{'table':<14} {'rows':>10} {'files':>7} {'MB':>9} {'snapshots':>9}  latest")
-    for one in found:
-        print(_line(one))
-    return EXIT_OK
-
-
-def _line(one: Description) -> str:
-    if not one.exists:
-        return f"{one.table:<14} {'missing':>10}"
-    latest = "empty" if one.snapshot_at is None else f"{one.snapshot_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{one.table:<14} {one.rows:>10} {one.files:>7} {one.bytes / 1e6:>9.2f} {one.snapshots:>9}  {latest}"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="smartcity-lake",
@@ -119,8 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     drive.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     for command in (run, drive):
         _add_query_flags(command)
-    shown = commands.add_parser("describe", help="tables with rows, files, size and latest snapshot")
-    shown.add_argument("--json", action="store_true", help="as one JSON document")
+    shown = commands.add_parser("describe", help="tables and marts with rows, files, size, days, snapshots")
+    describe_command.add_flags(shown)
     maintain = commands.add_parser("maintain", help="compact the tables, expire snapshots, remove orphans; see docs")
     _add_spark_flags(maintain)
     maintain_command.add_flags(maintain)

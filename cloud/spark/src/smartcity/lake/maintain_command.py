@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import re
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from .describe import describe
+from .durations import duration_of
 from .errors import EXIT_OK, EXIT_TRANSIENT
-from .schedule import Schedule
+from .marts import command as marts_command
+from .schedule import Job, Schedule, run_schedule
 from .settings import Limits, Settings, read_storage
 
 if TYPE_CHECKING:
@@ -25,12 +25,16 @@ ORPHANS_AFTER_MIN = timedelta(days=1)
 EVERY_MIN = timedelta(minutes=1)
 RUN_TIMEOUT_S = 6 * 3600.0
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
 
 def add_flags(command: argparse.ArgumentParser) -> None:
     """Beside `--bucket`, `--jars`, `--master` and `--driver-memory`."""
     command.add_argument("--every", type=duration_of(EVERY_MIN), metavar="1h", help="again and again (default: once)")
+    command.add_argument(
+        "--marts-every",
+        type=duration_of(marts_command.EVERY_MIN),
+        metavar="5m",
+        help="in turn with --every, build the marts' touched days (default: not at all)",
+    )
     command.add_argument(
         "--snapshots-keep",
         type=duration_of(SNAPSHOTS_KEEP_MIN),
@@ -46,18 +50,32 @@ def add_flags(command: argparse.ArgumentParser) -> None:
         help="age from which files are removed that no snapshot names (default 3d, at least 1d)",
     )
     command.add_argument("--json", action="store_true", help="the report as one JSON document")
+    command.set_defaults(usage_error=command.error)
     command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)  # One run of `--every`.
 
 
 def run(options: argparse.Namespace, given: Sequence[str]) -> int:
     """`given` is the command line that `options` came from."""
-    if options.every is None or options.supervised:
+    if options.supervised:
         return _once(options)
+    if options.every is None:
+        if options.marts_every is not None:
+            options.usage_error("--marts-every takes turns with --every: give both, or call `smartcity-lake marts`")
+        return _once(options)
+    every_s = options.every.total_seconds()
     command = [sys.executable, "-m", "smartcity.lake.main", *given, "--supervised"]
-    schedule = Schedule(command, every_s=options.every.total_seconds(), run_timeout_s=RUN_TIMEOUT_S)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: schedule.stop())
-    return schedule.run()
+    jobs = [Job(name="maintain", command=command, every_s=every_s, first_s=every_s, run_timeout_s=RUN_TIMEOUT_S)]
+    if options.marts_every is not None:
+        jobs.append(marts_command.job(spark_flags(options), options.marts_every))
+    return run_schedule(Schedule(*jobs))
+
+
+def spark_flags(options: argparse.Namespace) -> list[str]:
+    """The flags that say where the lake and Spark are, for another command of `smartcity-lake`."""
+    return [
+        "--bucket", options.bucket, "--jars", str(options.jars), "--master", options.master,
+        "--driver-memory", options.driver_memory,
+    ]  # fmt: skip
 
 
 def _once(options: argparse.Namespace) -> int:
@@ -106,18 +124,3 @@ def report_text(upkeep: Sequence[Upkeep]) -> str:
         lines.append(f"{one.table:<14} {files:>15} {size:>19} {snapshots:>15} {one.orphans:>8}")
         lines += [f"  given up: {reason}" for reason in one.given_up]
     return "\n".join(lines)
-
-
-def duration_of(least: timedelta) -> Any:
-    """An argparse type: `90s`, `30m`, `1h` or `3d`, not below `least`."""
-
-    def duration(text: str) -> timedelta:
-        match = re.fullmatch(r"(\d{1,6})([smhd])", text)
-        if match is None:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number and one of s, m, h, d, e.g. 30m")
-        value = timedelta(**{_UNITS[match[2]]: int(match[1])})
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text} is less than {int(least.total_seconds())}s")
-        return value
-
-    return duration

@@ -1,15 +1,19 @@
-"""A command run again and again, one run at a time: what `smartcity-lake maintain --every` is.
+"""Commands run again and again, one run at a time: what `maintain --every` and `marts --every` are.
 
 Each run is a process of its own. Its memory is taken for the length of a run only, what it breaks it does not break in
-the stream's driver, and killing it at any moment costs no more than the run.
+the stream's driver, and killing it at any moment costs no more than the run. Several jobs take turns, so that there is
+never more than one JVM beside the stream's.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .errors import EXIT_OK, EXIT_TERMINAL, EXIT_USAGE
 from .supervise import adopt_orphans, reap_group
@@ -19,34 +23,55 @@ _log = logging.getLogger(__name__)
 POLL_S = 0.2
 
 
-class Schedule:
-    """Runs `command` whenever `every_s` have passed since the last run ended, the first time after `every_s`."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job:
+    """What is run, `every_s` after its last run has ended, the first time after `first_s`."""
 
-    def __init__(self, command: Sequence[str], *, every_s: float, run_timeout_s: float) -> None:
-        self._command = list(command)
-        self._every_s = every_s
-        self._run_timeout_s = run_timeout_s
+    name: str
+    command: Sequence[str]
+    every_s: float
+    first_s: float
+    run_timeout_s: float
+    """A run is killed after this long."""
+
+
+class Schedule:
+    """Runs each job when it is due; of those that are due, the one that has been for longest."""
+
+    def __init__(self, *jobs: Job) -> None:
+        self._due = {job: time.monotonic() + job.first_s for job in jobs}
         self._stopping = threading.Event()
-        self.runs = 0
+        self.runs: list[str] = []
+        """Names of the jobs that ran, in their order."""
 
     def stop(self) -> None:
         """End, and kill the run that is under way. Safe in a signal handler."""
         self._stopping.set()
 
     def run(self) -> int:
-        """EXIT_OK once stopped, else the code of a run that no repetition mends."""
-        adopt_orphans()
-        while not self._stopping.wait(self._every_s):
-            code = self._run_once()
-            self.runs += 1
-            if code in (EXIT_USAGE, EXIT_TERMINAL):
-                return code
-        return EXIT_OK
+        """EXIT_OK once stopped, else the code of the last job's run that no repetition mends.
 
-    def _run_once(self) -> int | None:
+        Such a run takes its job out of the schedule; the others go on.
+        """
+        adopt_orphans()
+        code: int | None = EXIT_OK
+        while self._due:
+            job = min(self._due, key=self._due.__getitem__)
+            if self._stopping.wait(max(0.0, self._due[job] - time.monotonic())):
+                return EXIT_OK
+            code = self._run_once(job)
+            self.runs.append(job.name)
+            if code in (EXIT_USAGE, EXIT_TERMINAL):
+                _log.error("%s ended with code %d, which no repetition mends: it is not run again", job.name, code)
+                del self._due[job]
+            else:
+                self._due[job] = time.monotonic() + job.every_s
+        return EXIT_OK if code is None else code
+
+    def _run_once(self, job: Job) -> int | None:
         """The run's exit code; None if it was killed: the schedule was stopped, or it took too long."""
-        process = subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)
-        left_s = self._run_timeout_s
+        process = subprocess.Popen(job.command, stdin=subprocess.PIPE, start_new_session=True)
+        left_s = job.run_timeout_s
         try:
             while process.poll() is None and left_s > 0 and not self._stopping.wait(POLL_S):
                 left_s -= POLL_S
@@ -54,7 +79,14 @@ class Schedule:
         finally:
             reap_group(process)
         if left_s <= 0:
-            _log.error("run killed after %g s; the next one in %g s", self._run_timeout_s, self._every_s)
-        elif code not in (EXIT_OK, None):
-            _log.warning("run ended with code %d; the next one in %g s", code, self._every_s)
+            _log.error("%s killed after %g s; the next run in %g s", job.name, job.run_timeout_s, job.every_s)
+        elif code not in (EXIT_OK, EXIT_USAGE, EXIT_TERMINAL, None):
+            _log.warning("%s ended with code %d; the next run in %g s", job.name, code, job.every_s)
         return code
+
+
+def run_schedule(schedule: Schedule) -> int:
+    """Until SIGTERM or SIGINT; its exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: schedule.stop())
+    return schedule.run()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 DEFAULT_BUCKET = "smartcity-lake"
 DEFAULT_REGION = "us-east-1"
@@ -38,6 +39,11 @@ class Storage:
     def checkpoint_prefix(self) -> str:
         """Key prefix of the checkpoint's objects, without a slash at its end."""
         return "checkpoints/stream"
+
+    def pyiceberg(self) -> dict[str, Any]:
+        """Where Glue and S3 are, in pyiceberg's names."""
+        wanted = {"client.region": self.region, "glue.endpoint": self.endpoint, "s3.endpoint": self.s3_endpoint}
+        return {name: value for name, value in wanted.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,14 @@ Small Parquet tables that answer the common questions without reading the lake's
     smartcity-lake marts                                  # every day that was touched since the last run
     smartcity-lake marts --only journeys --from 2026-11-20 --to 2026-11-21
     smartcity-lake marts --all                            # every day again
+    smartcity-lake marts --every 5m                       # the touched days, again and again, until SIGTERM
 
 Each line of its output names the mart, the day, its rows and bytes, and which of how many days it is. `--json` prints
 what was built as one document. Exit codes are those of `smartcity-lake run`: 0 in order, 1 a failure that a repeated
 run may mend, 2 usage, 3 one that it cannot.
+
+In the stack the service `maintenance` builds them, first two minutes after the start, then every five minutes, never
+at the same time as the [maintenance of the tables](maintenance.md). Against AWS, call it once per interval.
 
 | what | where |
 | --- | --- |
@@ -32,11 +36,11 @@ run may mend, 2 usage, 3 one that it cannot.
 ## When a day is built
 
 A day is built when the days of the tables that it is computed from do not have as many records as when it was built
-last. Iceberg keeps these counts by partition, so looking costs no reading of data. A reading that comes late, by a
-minute or a month, changes its day's count, so that day is built again, and with it the days that look into that one
-(below). Compaction and the expiry of snapshots leave the counts as they are and touch no day. Another version of a
-mart (its SQL, sources or columns) builds all its days again. So does a lost `checkpoints/marts/<mart>.json`, to the
-same rows.
+last. Iceberg keeps these counts by partition, so looking costs no reading of data and no Spark: a run that finds no
+day to build ends before it starts one. A reading that comes late, by a minute or a month, changes its day's count, so
+that day is built again, and with it the days that look into that one (below). Compaction and the expiry of snapshots
+leave the counts as they are and touch no day. Another version of a mart (its SQL, sources or columns) builds all its
+days again. So does a lost `checkpoints/marts/<mart>.json`, to the same rows.
 
 The counts are taken before anything is read, and written after the day's file: a run that is killed, or that readings
 overtake, leaves at worst a day that the next run builds again. The file is replaced by one PUT of a whole object: a
@@ -57,6 +61,8 @@ reader sees the old day or the new one. A day that has no rows any more loses it
   by the next run.
 - Readings of today build yesterday's journeys again too, since a drive may have gone on over midnight, and so read two
   days for one. With a large fleet, build the journeys once a day (`--only journeys`) and the others more often.
+- While readings come, every scheduled run builds today again as a whole, which grows with the day. Choose the interval
+  so that a run is short beside it.
 - A day's rows pass through the driver's memory (`--driver-memory`; Spark's `spark.driver.maxResultSize`, 1 GiB, ends
   a larger one with a failure). Rows are bounded by roads, cameras and hours, not by readings, but for the journeys:
   one per drive.

@@ -9,7 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..services.kafka import record_counts
+from smartcity.lake.describe import describe
+from smartcity.lake.errors import LakeError
+from smartcity.lake.settings import read_storage
+
+from ..environment import BUCKET
+from ..lake_progress import describe_progress, fetch, progress_of
+from ..reach import at_lake
+from ..services.kafka import counts_of, watermarks
 from ..stack import Stack, Status
 
 
@@ -20,18 +27,36 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(flags: argparse.Namespace) -> int:
-    """Exit code 0 where everything is up, 1 otherwise."""
+    """Exit code 0 where everything is up, 1 otherwise. A lake that is behind is up."""
     stack = Stack(flags.var)
     statuses = stack.statuses()
-    kafka_up = any(status.name == "kafka" and status.state == "up" for status in statuses)
-    counts = record_counts(stack.place().address("kafka")) if kafka_up else {}
+    up = {status.name for status in statuses if status.state == "up"}
+    place = stack.place()
+    # The driver is asked before Kafka, so that its offsets are not ahead of Kafka's ends.
+    told = fetch(place.url("lake_http")) if "lake" in up else None
+    found = watermarks(place.address("kafka")) if "kafka" in up else {}
+    counts = counts_of(found)
+    ends = {topic: {number: end for number, (_, end) in partitions.items()} for topic, partitions in found.items()}
+    progress = progress_of(told, ends, now=time.time()) if told else None
+    rows = rows_by_table(stack) if {"aws", "s3"} <= up else {}
     if flags.json:
         services = [asdict(status) for status in statuses]
-        document = {"var": flags.var, "services": services, "kafka_records": counts}
+        lake = {**progress.document(), "rows": rows} if progress else None
+        document = {"var": flags.var, "services": services, "kafka_records": counts, "lake": lake}
         print(json.dumps(document, indent=2, default=str))
     else:
-        print("\n".join(render(statuses, counts, flags.var, now=time.time())))
+        lines = render(statuses, counts, flags.var, now=time.time())
+        print("\n".join([*lines, *describe_progress(progress, rows)]))
     return 0 if all(status.state == "up" for status in statuses) else 1
+
+
+def rows_by_table(stack: Stack) -> dict[str, int]:
+    """As the tables' newest snapshots say; empty where they cannot be read."""
+    with at_lake(stack):
+        try:
+            return {one.table: one.rows for one in describe(read_storage(BUCKET)) if one.exists}
+        except LakeError:
+            return {}
 
 
 def render(statuses: list[Status], counts: dict[str, int], var: Path, *, now: float) -> list[str]:

@@ -50,6 +50,6 @@ AWS = Service(
     command=_command,
     probe=_probe,
     finish=_prepare_account,
-    start_timeout_s=30,
+    start_timeout_s=120,
     keeps_data=True,
 )

@@ -28,6 +28,6 @@ BRIDGE = Service(
     ports={"bridge_http": 8081},
     command=_command,
     probe=_probe,
-    start_timeout_s=60,
+    start_timeout_s=180,
     stop_timeout_s=30,
 )

@@ -23,5 +23,5 @@ DASHBOARD = Service(
     ports={"dashboard": 8080},
     command=_command,
     probe=_probe,
-    start_timeout_s=30,
+    start_timeout_s=120,
 )

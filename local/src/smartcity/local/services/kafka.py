@@ -176,26 +176,36 @@ KAFKA = Service(
     command=_command,
     probe=_probe,
     finish=create_topics,
-    start_timeout_s=60,
+    start_timeout_s=180,
     stop_timeout_s=20,
     keeps_data=True,
 )
 
 
-def record_counts(address: str) -> dict[str, int]:
-    """Records that each of the contract's topics holds now (end minus start offsets); empty where Kafka is away."""
+def watermarks(address: str) -> dict[str, dict[int, tuple[int, int]]]:
+    """First and end offset of each of the contract's topics, by partition; empty where Kafka is away."""
     # A consumer is needed to ask for offsets; it subscribes to nothing and joins no group.
     consumer = Consumer({"bootstrap.servers": address, "group.id": "smartcity-status", "log_level": 0})
-    counts = {}
+    found: dict[str, dict[int, tuple[int, int]]] = {}
     try:
         topics = consumer.list_topics(timeout=PROBE_TIMEOUT_S).topics
         for name in (topic.name for topic in KAFKA_TOPICS if topic.name in topics):
-            counts[name] = 0
+            found[name] = {}
             for number in topics[name].partitions:
                 offsets = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=PROBE_TIMEOUT_S)
-                counts[name] += offsets[1] - offsets[0] if offsets else 0
+                found[name][number] = offsets or (0, 0)
     except KafkaException:
         return {}
     finally:
         consumer.close()
-    return counts
+    return found
+
+
+def record_counts(address: str) -> dict[str, int]:
+    """Records that each of the contract's topics holds now (end minus start offsets); empty where Kafka is away."""
+    return counts_of(watermarks(address))
+
+
+def counts_of(found: dict[str, dict[int, tuple[int, int]]]) -> dict[str, int]:
+    """Records by topic, of `watermarks`."""
+    return {topic: sum(end - first for first, end in partitions.values()) for topic, partitions in found.items()}

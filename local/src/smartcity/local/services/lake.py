@@ -39,6 +39,6 @@ LAKE = Service(
     environment=_environment,
     probe=_probe,
     uses_aws=True,
-    start_timeout_s=120,
+    start_timeout_s=300,
     stop_timeout_s=40,
 )

@@ -1,4 +1,4 @@
-"""Maintenance of the lake's tables, on a schedule. It has a JVM only while it works."""
+"""Maintenance of the lake's tables and its marts, in turn, on a schedule: a JVM only while it works, and never two."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from .lake import LAKE
 from .service import Place, Service, console_script
 
 EVERY = "1h"
+MARTS_EVERY = "5m"
 
 
 def _command(place: Place) -> list[str]:
-    command = [console_script("smartcity-lake"), "maintain", "--every", EVERY]
+    command = [console_script("smartcity-lake"), "maintain", "--every", EVERY, "--marts-every", MARTS_EVERY]
     return [*command, "--bucket", BUCKET, "--jars", str(place.layout.jars("spark"))]
 
 

@@ -16,4 +16,4 @@ def _probe(place: Place) -> str | None:
     return http_probe(f"{place.url('s3')}/_ministack/health")
 
 
-S3 = Service(name="s3", ports={"s3": 4567}, command=_command, probe=_probe, start_timeout_s=30, keeps_data=True)
+S3 = Service(name="s3", ports={"s3": 4567}, command=_command, probe=_probe, start_timeout_s=120, keeps_data=True)

@@ -60,10 +60,20 @@ class Built:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The days of one mart that are to be built, and what its sources hold by day."""
+
+    recipe: Recipe
+    days: Sequence[date]
+    state: State
+    tables: Mapping[str, Days]
+
+
 def run_marts(
     choice: Choice, storage: Storage, *, jars: Path, master: str, driver_memory: str, say: Say
 ) -> list[Built]:
-    """Start a Spark of its own, and build what was chosen.
+    """Look what is to be built, and only if there is anything start a Spark of its own and build it.
 
     Raises:
         TerminalError: a restart cannot mend it.
@@ -72,41 +82,61 @@ def run_marts(
     require_jars(jars)
     check_bucket(storage)
     try:
+        plans = plan_marts(choice, storage, say)
+        if not plans:
+            return []
         spark = start_session(
             Settings(kafka="", storage=storage, jars=jars, master=master, driver_memory=driver_memory)
         )
         try:
-            return build_marts(spark, choice, storage, say)
+            return build_plans(spark, plans, storage, say)
         finally:
             spark.stop()
     except (PySparkException, Py4JJavaError, BotoCoreError, ClientError, OSError) as error:
         raise classify(error, error) from error
 
 
+def plan_marts(choice: Choice, storage: Storage, say: Say) -> list[Plan]:
+    """What is to be built, mart by mart; a mart with nothing to build is told, and left out.
+
+    Counted before anything is read: what arrives in between is built now or counted next time, never missed.
+    """
+    names = {source.table for recipe in choice.recipes for source in recipe.sources}
+    tables = {name: days_of(storage, name) for name in sorted(names)}
+    plans = []
+    for recipe in choice.recipes:
+        state = State(s3_client(storage), storage.bucket, recipe)
+        days = choice.days(recipe, tables, state)
+        if days:
+            plans.append(Plan(recipe=recipe, days=days, state=state, tables=tables))
+        else:
+            say(f"{recipe.mart.name}: no day to build")
+    return plans
+
+
 def build_marts(spark: SparkSession, choice: Choice, storage: Storage, say: Say) -> list[Built]:
-    """Build what was chosen on a running Spark. Its views lie in a session of their own."""
+    """Build what was chosen on a running Spark."""
+    return build_plans(spark, plan_marts(choice, storage, say), storage, say)
+
+
+def build_plans(spark: SparkSession, plans: Sequence[Plan], storage: Storage, say: Say) -> list[Built]:
+    """Build what was planned, on a running Spark. Its views lie in a session of their own."""
     session = spark.newSession()
     # The stream's session is set for small batches. A day may be large: Spark sizes its shuffles by what it meets.
     session.conf.set("spark.sql.adaptive.enabled", "true")
     session.conf.set("spark.sql.shuffle.partitions", str(max(8, 4 * spark.sparkContext.defaultParallelism)))
-    # Counted before anything is read: what arrives in between is built now or counted next time, never missed.
-    names = {source.table for recipe in choice.recipes for source in recipe.sources}
-    tables = {name: days_of(session, name) for name in sorted(names)}
     built: list[Built] = []
-    for recipe in choice.recipes:
-        state = State(s3_client(storage), storage.bucket, recipe)
-        days = choice.days(recipe, tables, state)
-        if not days:
-            say(f"{recipe.mart.name}: no day to build")
-        for number, day in enumerate(days, 1):
+    for plan in plans:
+        recipe = plan.recipe
+        for number, day in enumerate(plan.days, 1):
             started = time.monotonic()
-            computed_from = fingerprint(recipe, day, tables)
+            computed_from = fingerprint(recipe, day, plan.tables)
             rows = build_day(session, recipe, day)
             size = replace_day(s3_client(storage), storage, recipe.mart, day, rows)
-            state.remember(day, computed_from)
+            plan.state.remember(day, computed_from)
             seconds = time.monotonic() - started
             one = Built(mart=recipe.mart.name, day=day, rows=rows.num_rows, bytes=size, seconds=seconds)
-            say(f"{describe_built(one)} (day {number} of {len(days)})")
+            say(f"{describe_built(one)} (day {number} of {len(plan.days)})")
             built.append(one)
     return built
 

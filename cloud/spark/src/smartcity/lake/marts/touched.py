@@ -1,6 +1,7 @@
 """Which days of a mart are to be built: those whose source days are not as they were when the day was built.
 
-A source day's state is the number of its records and deletes, which Iceberg keeps in its manifests: no data is read.
+A source day's state is the number of its records and deletes, which Iceberg keeps in its manifests: no data is
+read, and no Spark is needed.
 Readings are only ever added, so a day that gained a late one differs, and a day that compaction rewrote, or whose old
 snapshots were expired, does not. (Rows replaced by as many others, which nothing here does, go unseen: `--all`.)
 """
@@ -10,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from pyspark.sql import SparkSession
+import boto3
 
 from smartcity.contracts.tables import DATABASE
 
-from ..errors import TerminalError, TransientError
-from ..session import CATALOG
+from ..describe import metadata_location
+from ..errors import TransientError
+from ..partitions import count_days
+from ..settings import Storage
 from .recipe import Recipe
 
 Days = Mapping[date, tuple[int, int]]
@@ -24,27 +27,19 @@ Days = Mapping[date, tuple[int, int]]
 Fingerprint = dict[str, list[int]]
 """Records and deletes by `<table>/<day>`: what one day of a mart was computed from. Empty: from nothing."""
 
-DAY_FIELD = "timestamp_day"
 
-
-def days_of(spark: SparkSession, table: str) -> Days:
+def days_of(storage: Storage, table: str) -> Days:
     """The days of a table at its current snapshot.
 
     Raises:
-        TransientError: the table does not exist yet.
+        TransientError: the table does not exist yet, or AWS does not answer.
         TerminalError: the table is not partitioned by day.
     """
-    name = f"{CATALOG}.{DATABASE}.{table}"
-    if not spark.catalog.tableExists(name):
-        raise TransientError(f"there is no table {name} yet: `smartcity-lake run` makes it")
-    partitions = spark.table(f"{name}.partitions")
-    if "partition" not in partitions.columns or DAY_FIELD not in partitions.select("partition.*").columns:
-        raise TerminalError(f"table {name} is not partitioned by days(timestamp), by which its marts find their days")
-    counts = partitions.selectExpr(
-        f"partition.{DAY_FIELD} AS day", "record_count AS records",
-        "position_delete_record_count + equality_delete_record_count AS deletes",
-    ).groupBy("day").sum("records", "deletes")  # fmt: skip
-    return {day: (int(records), int(deletes)) for day, records, deletes in counts.collect()}
+    glue = boto3.client("glue", region_name=storage.region, endpoint_url=storage.endpoint)
+    location = metadata_location(glue, table)
+    if location is None:
+        raise TransientError(f"there is no table {DATABASE}.{table} yet: `smartcity-lake run` makes it")
+    return {day: (count.records, count.deletes) for day, count in count_days(storage, location).items()}
 
 
 def fingerprint(recipe: Recipe, day: date, tables: Mapping[str, Days]) -> Fingerprint:
