@@ -17,7 +17,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from machine import machine
 from questions_ask import DifferentAnswersError, Question, ask, questions, require_equal
 from questions_layouts import (
+    BATCH_MINUTES,
     Place,
     build_all_marts,
     compact_tables,
@@ -39,7 +41,7 @@ from questions_layouts import (
 )
 from questions_rows import Departure, Fleet, chunks, fleet
 from questions_scan import File, count, with_range
-from questions_world import World, make_world
+from questions_world import FRAME_INTERVAL_S, World, make_world
 
 from smartcity.local.jars import SETS
 from smartcity.local.layout import Layout, default_var
@@ -65,7 +67,10 @@ def main() -> None:
     parser.add_argument("--vehicles", type=int, default=1_000, help="of both routes, one drive each")
     parser.add_argument("--days", type=int, default=4, help="over which the drives are spread")
     parser.add_argument("--drives", type=int, default=4, help="simulated per route; the fleet drives these")
+    parser.add_argument("--frame-interval-s", type=int, default=FRAME_INTERVAL_S, help="of each camera")
+    parser.add_argument("--batch-minutes", type=int, default=BATCH_MINUTES, help="in a file of the tutorials' layout")
     parser.add_argument("--folder", type=Path, help="keep the data here, and use what an earlier run left here")
+    parser.add_argument("--stop-after", choices=("world", "rows", "compacted_files"), help="and go on another time")
     parser.add_argument("--driver-memory", default="2g", help="of maintenance and marts")
     parser.add_argument("--json", type=Path, default=ROOT / "var/bench/questions.json", help="where figures go")
     options = parser.parse_args()
@@ -82,17 +87,22 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     Raises:
         SystemExit: answers differ, or maintenance failed.
     """
-    steps = Steps(folder / STEPS)
+    steps = Steps(folder / STEPS, options.stop_after)
     with running_stack(folder / "var") as (place, jars):
-        world = steps.tables("world", lambda: make_world(FIRST_DAY, options.days, per_route=options.drives))
+        make = partial(
+            make_world, FIRST_DAY, options.days, per_route=options.drives, frame_interval_s=options.frame_interval_s
+        )
+        world = steps.tables("world", make)
         departures, lengths_s = depart(world, options)
         fleet_rows = Fleet(world, departures)
         with spark_session(place, jars, options.driver_memory) if not steps.ended else nullcontext() as spark:
             spans = list(chunks(FIRST_DAY, options.days))
-            rows = steps.figures("rows", lambda: fill(place, fleet_rows, spans, say))
+            write = partial(fill, place, fleet_rows, spans, say, batch_minutes=options.batch_minutes)
+            rows = steps.figures("rows", write)
             files = steps.figures("compacted_files", lambda: compact_tables(place, spark, say))
             marts = steps.figures("mart_rows", lambda: build_all_marts(place, spark, say))
-        track = departures[len(departures) // 2]
+        evening = datetime.combine(FIRST_DAY + timedelta(days=options.days - 1), time(16, 30), UTC)
+        track = min(departures, key=lambda one: abs(one.start - evening))
         asked = questions(FIRST_DAY, options.days, track, lengths_s[track.drive])
         try:
             measured = measure(place, asked)
@@ -104,9 +114,14 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 class Steps:
     """What is done, with its outcome, so that a later run with the same `--folder` goes on there."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, stop_after: str | None) -> None:
+        self._folder, self._stop_after = folder, stop_after
         folder.mkdir(parents=True, exist_ok=True)
+
+    def _rest(self, name: str) -> None:
+        if name == self._stop_after:
+            say(f"stopped after {name}; go on with the same --folder")
+            raise SystemExit(0)
 
     @property
     def ended(self) -> bool:
@@ -122,6 +137,7 @@ class Steps:
                 pq.write_table(rows, partial / f"{table}.parquet")
             partial.rename(done)
             say(f"{name}: done")
+            self._rest(name)
         return {path.stem: pq.read_table(path) for path in sorted(done.glob("*.parquet"))}
 
     def figures(self, name: str, make: Callable[[], dict[str, int]]) -> dict[str, int]:
@@ -129,6 +145,7 @@ class Steps:
         if not done.exists():
             done.write_text(json.dumps(make()))
             say(f"{name}: {done.read_text()}")
+            self._rest(name)
         found: dict[str, int] = json.loads(done.read_text())
         return found
 

@@ -47,7 +47,7 @@ def questions(first_day: date, days: int, track: Departure, track_s: int) -> tup
     """In the order of the issue. `track` is the vehicle that the last one asks for; its drive lasts `track_s`."""
     last_day = first_day + timedelta(days=days - 1)
     all_days = {"first_day": first_day.isoformat(), "last_day": last_day.isoformat()}
-    evening = {"until": f"{last_day.isoformat()}T18:00:00Z"}
+    under_way = {"until": (track.start + timedelta(seconds=3 * track_s / 4)).isoformat()}
     one_day = {"route": "london-birmingham", "day": (first_day + timedelta(days=days // 2)).isoformat()}
     journey = {
         "device_id": track.device_id, "since": track.start.isoformat(),
@@ -56,10 +56,10 @@ def questions(first_day: date, days: int, track: Departure, track_s: int) -> tup
     return (
         _question("speed_by_route_and_hour", all_days, mart=True),
         _question("speed_by_10_km", one_day, mart=True),
-        _question("slowest_kilometres", evening),
+        _question("slowest_kilometres", under_way),
         _question("speed_against_weather", all_days, mart=True),
         _question("incident_response", all_days, mart=True),
-        _question("active_incidents", evening),
+        _question("active_incidents", under_way),
         _question("worst_air_quality", all_days),
         _question("fuel_per_journey", all_days, mart=True),
         _question("camera_counts", all_days, mart=True),

@@ -4,7 +4,7 @@ tutorial  what five FileStreamSink Parquet queries leave: a folder per stream, n
           in order of arrival, the contract's own columns with timestamps as INT96 (Spark's default, without
           statistics). A generous one: a batch holds 30 minutes instead of seconds, and `route` and `route_km` are
           there.
-lake      the stream's tables, filled by appends of two hours each, then compacted by `smartcity.lake.maintain` and
+lake      the stream's tables, filled by appends of four hours each, then compacted by `smartcity.lake.maintain` and
           summed up by `smartcity.lake.marts`: what the stream, maintenance and marts leave.
 """
 
@@ -41,7 +41,10 @@ from smartcity.lake.tables import STREAM_TABLES, ensure_tables
 
 TUTORIAL = "tutorial"
 """Its Glue database and its key prefix."""
-BATCH = timedelta(minutes=30)
+BATCH_MINUTES = 30
+S3_TIMEOUT_S = 120
+FILES_PER_APPEND = 3
+"""So that every day with rows has enough for compaction, however few vehicles drive."""
 PARQUET_OF_HIVE = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -58,7 +61,10 @@ class Place:
         self.lake = Aws(bucket=bucket)
         self.tutorial = Aws(bucket=bucket, database=TUTORIAL)
         address = os.environ["AWS_ENDPOINT_URL_S3"].split("://")[1]
-        self.files: Any = fs.S3FileSystem(endpoint_override=address, scheme="http", region=self.storage.region)
+        self.files: Any = fs.S3FileSystem(
+            endpoint_override=address, scheme="http", region=self.storage.region, request_timeout=S3_TIMEOUT_S,
+            connect_timeout=S3_TIMEOUT_S,
+        )  # fmt: skip
         keys = {"client.region": self.storage.region, "glue.endpoint": self.storage.endpoint}
         self.catalog = GlueCatalog("lake", **keys, **{"s3.endpoint": self.storage.s3_endpoint})
 
@@ -68,7 +74,9 @@ def tutorial_columns(stream: Stream) -> tuple[Any, ...]:
     return (*columns(stream.contract), *(one for one in columns(Lineage) if one.name in ("route", "route_km")))
 
 
-def fill(place: Place, fleet: Fleet, spans: list[tuple[datetime, datetime]], say: Say) -> dict[str, int]:
+def fill(
+    place: Place, fleet: Fleet, spans: list[tuple[datetime, datetime]], say: Say, *, batch_minutes: int = BATCH_MINUTES
+) -> dict[str, int]:
     """Write every row into both layouts; rows by stream. The lake's tables must be there."""
     register_tutorial(place)
     tables = {stream.name: place.catalog.load_table((DATABASE, stream.table)) for stream in STREAMS}
@@ -78,23 +86,27 @@ def fill(place: Place, fleet: Fleet, spans: list[tuple[datetime, datetime]], say
             rows = fleet.chunk(stream.name, start, end)
             counts[stream.name] += rows.num_rows
             if rows.num_rows:
-                write_tutorial(place, stream, rows)
+                write_tutorial(place, stream, rows, batch_minutes)
                 append(place, tables[stream.name], rows, f"{start:%Y%m%dT%H}")
         say(f"written to both layouts: {number} of {len(spans)} pieces, {sum(counts.values()):,} rows")
     return counts
 
 
 def append(place: Place, table: Any, rows: Any, name: str) -> None:
-    """One file of one day, added to an Iceberg table as it is: compaction writes its rows anew."""
-    path = f"{table.location()}/data/appended-{name}.parquet"
-    pq.write_table(rows, path.split("://", 1)[1], filesystem=place.files, compression="snappy")
-    table.add_files([path], check_duplicate_files=False)
+    """A few files of one day, added to an Iceberg table as they are: compaction writes their rows anew."""
+    paths = []
+    part = -(-rows.num_rows // FILES_PER_APPEND)
+    for first in range(0, rows.num_rows, part):
+        paths.append(f"{table.location()}/data/appended-{name}-{first}.parquet")
+        within = paths[-1].split("://", 1)[1]
+        pq.write_table(rows.slice(first, part), within, filesystem=place.files, compression="snappy")
+    table.add_files(paths, check_duplicate_files=False)
 
 
-def write_tutorial(place: Place, stream: Stream, rows: Any) -> None:
+def write_tutorial(place: Place, stream: Stream, rows: Any, batch_minutes: int) -> None:
     """A file per batch. `rows` are in order of event time, so its file name can tell which it holds."""
     rows = rows.select([one.name for one in tutorial_columns(stream)])
-    for batch in _batches(rows):
+    for batch in _batches(rows, batch_minutes):
         least = batch["timestamp"][0].as_py().astimezone(UTC)
         greatest = batch["timestamp"][-1].as_py().astimezone(UTC)
         name = f"part-{least:%Y%m%dT%H%M%S.%f}-{greatest:%Y%m%dT%H%M%S.%f}.snappy.parquet"
@@ -102,8 +114,8 @@ def write_tutorial(place: Place, stream: Stream, rows: Any) -> None:
         pq.write_table(batch, path, filesystem=place.files, compression="snappy", use_deprecated_int96_timestamps=True)
 
 
-def _batches(rows: Any) -> Iterator[Any]:
-    slots = pc.floor_temporal(rows["timestamp"], multiple=int(BATCH.total_seconds() // 60), unit="minute")
+def _batches(rows: Any, minutes: int) -> Iterator[Any]:
+    slots = pc.floor_temporal(rows["timestamp"], multiple=minutes, unit="minute")
     for slot in pc.unique(slots):
         yield rows.filter(pc.equal(slots, slot))
 

@@ -23,7 +23,8 @@ from questions_world import SEED, World, arrow_schema
 from smartcity.contracts.streams import GPS, STREAMS, VEHICLE
 from smartcity.contracts.tables import lake_columns
 
-CHUNK = timedelta(hours=2)
+CHUNK = timedelta(hours=4)
+"""What is made and appended at once."""
 RUSH_HOURS = (7.0, 8.0, 16.0, 17.0)
 RUSH_SHARE = 0.5
 DAY_HOURS = (5.0, 20.0)
