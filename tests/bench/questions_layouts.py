@@ -10,6 +10,7 @@ lake      the stream's tables, filled by appends of four hours each, then compac
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,7 +67,15 @@ class Place:
             connect_timeout=S3_TIMEOUT_S,
         )  # fmt: skip
         keys = {"client.region": self.storage.region, "glue.endpoint": self.storage.endpoint}
+        self._s3: Any = client("s3", self.lake)
         self.catalog = GlueCatalog("lake", **keys, **{"s3.endpoint": self.storage.s3_endpoint})
+
+    def put(self, path: str, rows: Any, **options: Any) -> None:
+        """Rows as one Parquet object, put whole and not in parts."""
+        sink = io.BytesIO()
+        pq.write_table(rows, sink, **options)
+        bucket, key = path.removeprefix("s3://").split("/", 1)
+        self._s3.put_object(Bucket=bucket, Key=key, Body=sink.getvalue())
 
 
 def tutorial_columns(stream: Stream) -> tuple[Any, ...]:
@@ -98,8 +107,7 @@ def append(place: Place, table: Any, rows: Any, name: str) -> None:
     part = -(-rows.num_rows // FILES_PER_APPEND)
     for first in range(0, rows.num_rows, part):
         paths.append(f"{table.location()}/data/appended-{name}-{first}.parquet")
-        within = paths[-1].split("://", 1)[1]
-        pq.write_table(rows.slice(first, part), within, filesystem=place.files, compression="snappy")
+        place.put(paths[-1], rows.slice(first, part), compression="snappy")
     table.add_files(paths, check_duplicate_files=False)
 
 
@@ -110,8 +118,8 @@ def write_tutorial(place: Place, stream: Stream, rows: Any, batch_minutes: int) 
         least = batch["timestamp"][0].as_py().astimezone(UTC)
         greatest = batch["timestamp"][-1].as_py().astimezone(UTC)
         name = f"part-{least:%Y%m%dT%H%M%S.%f}-{greatest:%Y%m%dT%H%M%S.%f}.snappy.parquet"
-        path = f"{place.storage.bucket}/{TUTORIAL}/{stream.name}/{name}"
-        pq.write_table(batch, path, filesystem=place.files, compression="snappy", use_deprecated_int96_timestamps=True)
+        path = f"s3://{place.storage.bucket}/{TUTORIAL}/{stream.name}/{name}"
+        place.put(path, batch, compression="snappy", use_deprecated_int96_timestamps=True)
 
 
 def _batches(rows: Any, minutes: int) -> Iterator[Any]:
