@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := contracts/src firmware-sim/src edge/src bridge/src cloud/spark/src cloud/aws/src cloud/dashboard/src local/src
 
-.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-s3 bench-simulator bench-visible soak replay
+.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-questions bench-s3 bench-simulator bench-visible soak replay
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -28,7 +28,7 @@ test-unit: setup ## only the tests that start nothing
 chaos: setup ## kill everything again and again, and prove that nothing was lost (CHAOS="--kills 5 --seed 1")
 	@$(PYTHON) -m tests.chaos $(CHAOS)
 
-bench: bench-bridge bench-capture bench-gateway bench-lake bench-simulator bench-visible ## every benchmark
+bench: bench-bridge bench-capture bench-gateway bench-lake bench-questions bench-s3 bench-simulator bench-visible ## every benchmark
 
 bench-bridge: setup ## CPU per message of the bridge, beside a paho-loop bridge; writes var/bench/bridge.json
 	@$(PYTHON) tests/bench/bridge.py
@@ -44,6 +44,9 @@ bench-gateway: setup ## honest devices' latency while strangers stall; writes va
 
 bench-lake: setup ## records per CPU-second into the lake, beside the tutorials' way; writes var/bench/lake.json
 	@$(PYTHON) tests/bench/lake.py $(BENCH)
+
+bench-questions: setup ## bytes that ten questions scan, beside the tutorials' layout; writes var/bench/questions.json
+	@$(PYTHON) tests/bench/questions.py $(BENCH)
 
 bench-s3: setup ## S3 requests per batch of the lake; writes var/bench/s3-requests.json
 	@$(PYTHON) tests/bench/s3_requests.py

@@ -1,19 +1,24 @@
-"""The saved queries of cloud/aws, prepared and run through its own code, over tables with the contract's columns."""
+"""The saved queries of cloud/aws, prepared and run through its own code, over tables and marts with the contract's
+columns. That tables and marts agree on more than this is what tests/bench/questions.py checks."""
 
 from __future__ import annotations
 
 import datetime as dt
+import io
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
+from smartcity.aws.marts import register_marts
 from smartcity.aws.prepare import prepare
 from smartcity.aws.query import Result, run_query
-from smartcity.aws.saved import saved_names, saved_query
+from smartcity.aws.saved import parameters, reads_marts, saved_names, saved_query
 from smartcity.aws.settings import Settings
-from smartcity.contracts.fields import Kind
+from smartcity.contracts.fields import Column, Kind
+from smartcity.contracts.marts import MARTS, Mart
 from smartcity.contracts.streams import STREAMS
 from smartcity.contracts.tables import lake_columns
 
@@ -29,40 +34,94 @@ ARROW = {
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 SETTINGS = Settings(bucket="saved-lake", database="saved", workgroup="saved", region="us-east-1", query_timeout_s=60)
 
+MINUTE = dt.timedelta(minutes=1)
+YESTERDAY = NOON - dt.timedelta(days=1)
+KITCHENER = {"latitude": 43.46, "longitude": -80.52}
+WATERLOO = {"route": "waterloo-toronto", **KITCHENER}
+
 ROWS: dict[str, list[dict[str, Any]]] = {
     "gps": [
-        {"route": "waterloo-toronto", "route_km": 3.0, "speed": 50.0},
-        {"route": "waterloo-toronto", "route_km": 9.9, "speed": 60.0},
-        {"route": "waterloo-toronto", "route_km": 10.0, "speed": 100.0},
+        {**WATERLOO, "route_km": 3.0, "speed": 50.0},
+        {**WATERLOO, "route_km": 9.9, "speed": 60.0},
+        {**WATERLOO, "route_km": 10.0, "speed": 100.0},
         {"route": "london-birmingham", "route_km": 199.0, "speed": 90.25},
         {"route": "london-birmingham", "route_km": 1.0, "speed": None},
         {"route": None, "route_km": None, "speed": 30.0},
+        *[{**WATERLOO, "route_km": 3.0 + n / 31, "speed": 20.0, "timestamp": YESTERDAY} for n in range(30)],
+        *[{**WATERLOO, "route_km": 7.0, "speed": 1.0, "timestamp": YESTERDAY} for n in range(29)],
+    ],
+    "vehicle": [
+        {"timestamp": NOON, "fuel_level": 50.0, "run_time": 0.0, "speed": 0.0, "rpm": 800.0},
+        {"timestamp": NOON + MINUTE, "fuel_level": 48.0, "run_time": 60.0, "speed": 9.0, "rpm": 900.0},
+        {"timestamp": NOON + 3 * MINUTE, "fuel_level": 48.0, "run_time": 0.0, "speed": 0.0, "rpm": 800.0},
+        {"timestamp": NOON + 4 * MINUTE, "fuel_level": 47.5, "run_time": 60.0, "speed": 9.0, "rpm": 900.0},
+        {"timestamp": NOON + 10 * MINUTE, "fuel_level": 40.0, "run_time": 420.0, "speed": 9.0, "rpm": 900.0},
     ],
     "camera": [
-        {"camera_id": "C1", "location": "Guelph Line", "vehicle_count": 3},
-        {"camera_id": "C1", "location": "Guelph Line", "vehicle_count": 4},
+        {"camera_id": "C1", "device_id": "cam-1", "location": "Guelph Line", "vehicle_count": 3},
+        {"camera_id": "C1", "device_id": "cam-1", "location": "Guelph Line", "vehicle_count": 4},
         {"camera_id": None, "device_id": "cam-2", "location": None, "vehicle_count": None},
+    ],
+    "weather": [
+        # The newest report of the nearest station counts; that of London is too far away.
+        {"device_id": "near", "location": "A", **KITCHENER, "condition": "clear", "timestamp": NOON - 25 * MINUTE,
+         "precipitation": 0.0, "air_quality_index": 40.0},
+        {"device_id": "near", "location": "A", **KITCHENER, "condition": "rain", "timestamp": NOON - 10 * MINUTE,
+         "precipitation": 2.0, "air_quality_index": 40.0},
+        {"device_id": "next", "location": "B", "latitude": 43.46, "longitude": -80.4, "condition": "snow",
+         "precipitation": 1.0, "air_quality_index": 30.0},
+        {"device_id": "london", "location": "C", "latitude": 51.5, "longitude": -0.1, "condition": "fog",
+         "precipitation": 9.0, "air_quality_index": 99.0},
     ],
     "emergency": [
         {"incident_id": "i1", "type": "fire", "status": "reported", "severity": 3, "timestamp": NOON},
         {"incident_id": "i1", "type": "fire", "status": "resolved", "severity": 3, "timestamp": NOON},
         {"incident_id": "i2", "type": "fire", "status": "reported", "severity": 2, "timestamp": NOON},
-        {
-            "incident_id": "i2",
-            "type": "fire",
-            "status": "responding",
-            "severity": 2,
-            "timestamp": NOON + dt.timedelta(minutes=5),
-        },
+        {"incident_id": "i2", "type": "fire", "status": "responding", "severity": 2, "timestamp": NOON + 5 * MINUTE},
         {"incident_id": "i3", "type": "fire", "status": "resolved", "severity": 4, "timestamp": NOON},
         {"incident_id": "i4", "type": "accident", "status": "reported", "severity": 5, "timestamp": NOON},
     ],
+    # The marts of the above, by their contract.
+    "speed_by_km": [
+        {"slot_at": NOON, "route": "waterloo-toronto", "km": 3, "readings": 1, "mean_speed_km_h": 50.0},
+        {"slot_at": NOON, "route": "waterloo-toronto", "km": 9, "readings": 1, "mean_speed_km_h": 60.0},
+        {"slot_at": NOON, "route": "waterloo-toronto", "km": 10, "readings": 1, "mean_speed_km_h": 100.0},
+        {"slot_at": NOON, "route": "london-birmingham", "km": 199, "readings": 1, "mean_speed_km_h": 90.25},
+        {"slot_at": YESTERDAY, "route": "waterloo-toronto", "km": 3, "readings": 30, "mean_speed_km_h": 20.0},
+    ],
+    "weather_speed": [
+        {"slot_at": NOON, "readings": 3, "mean_speed_km_h": 70.0, "condition": "rain", "precipitation": 2.0},
+    ],
+    "incident_response": [
+        {"first_step_at": NOON, "type": "fire", "status": "resolved", "response_s": None},
+        {"first_step_at": NOON, "type": "fire", "status": "responding", "response_s": 300.0},
+        {"first_step_at": NOON, "type": "fire", "status": "resolved", "response_s": None},
+        {"first_step_at": NOON, "type": "accident", "status": "reported", "response_s": None},
+    ],
+    "journeys": [
+        {"started_at": NOON, "fuel_type": "petrol", "fuel_used": 2.0},
+        {"started_at": NOON, "fuel_type": "petrol", "fuel_used": 0.5},
+        {"started_at": NOON, "fuel_type": "petrol", "fuel_used": 0.0},
+    ],
+    "camera_activity": [
+        {"slot_at": NOON, "device_id": "cam-1", "frames": 2, "vehicle_count": 7},
+        {"slot_at": NOON, "device_id": "cam-2", "frames": 1, "vehicle_count": None},
+    ],
+}  # fmt: skip
+
+GIVEN = {
+    "first_day": "2026-11-21", "last_day": "2026-11-21", "day": "2026-11-21", "route": "waterloo-toronto",
+    "until": "2026-11-21T12:01:30Z", "since": "2026-11-21T12:00:00Z", "device_id": "car-1",
+}  # fmt: skip
+GIVEN_TO = {
+    "slowest_kilometres": {"until": "2026-11-20T12:30"},
+    "active_incidents": {"until": "2026-11-21T14:00+01:00"},
 }
 
 EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "mean_speed_per_10_km": [
         ("london-birmingham", 190, 200, 90.3, 1),
-        ("waterloo-toronto", 0, 10, 55.0, 2),
+        ("waterloo-toronto", 0, 10, 12.1, 61),
         ("waterloo-toronto", 10, 20, 100.0, 1),
     ],
     "frames_per_camera": [("C1", "Guelph Line", 2, 3.5), ("cam-2", None, 1, None)],
@@ -71,7 +130,32 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         ("fire", "resolved", 2, 3.5),
         ("fire", "responding", 1, 2.0),
     ],
+    "speed_by_route_and_hour": [("london-birmingham", NOON, 90.25, 1), ("waterloo-toronto", NOON, 70.0, 3)],
+    "speed_by_10_km": [(0, 55.0, 2), (10, 100.0, 1)],
+    "slowest_kilometres": [("waterloo-toronto", 3, 20.0, 30)],
+    "speed_against_weather": [("rain", 70.0, 2.0, 3)],
+    "incident_response": [
+        ("accident", "reported", 1, None),
+        ("fire", "resolved", 2, None),
+        ("fire", "responding", 1, 300.0),
+    ],
+    "active_incidents": [
+        ("i2", "fire", "responding", 2, NOON, None, None, None),
+        ("i4", "accident", "reported", 5, NOON, None, None, None),
+    ],
+    "worst_air_quality": [
+        ("C", 99.0, NOON),
+        ("A", 40.0, NOON - 25 * MINUTE),
+        ("B", 30.0, NOON),
+    ],
+    "fuel_per_journey": [("petrol", 3, pytest.approx(2.5 / 3), 2.0)],
+    "camera_counts": [("cam-1", NOON, 2, 7), ("cam-2", NOON, 1, None)],
+    "vehicle_track": [(NOON, None, None, 0.0, 800.0), (NOON + MINUTE, None, None, 9.0, 900.0)],
 }
+
+
+def _schema(wanted: tuple[Column, ...]) -> Any:
+    return pa.schema([pa.field(each.name, ARROW[each.kind]) for each in wanted])
 
 
 @pytest.fixture(scope="module")
@@ -84,21 +168,54 @@ def athena(aws_endpoints: Any) -> Any:
     properties = {**aws_endpoints.iceberg_properties(), "warehouse": SETTINGS.warehouse}
     catalog = GlueCatalog("saved", **properties)
     for stream in STREAMS:
-        schema = pa.schema([pa.field(each.name, ARROW[each.kind]) for each in lake_columns(stream)])
-        rows = [{"timestamp": NOON, "kafka_at": NOON, "lake_at": NOON, **row} for row in ROWS.get(stream.name, [])]
+        schema = _schema(lake_columns(stream))
+        given = {"timestamp": NOON, "kafka_at": NOON, "lake_at": NOON, "device_id": "car-1", "fuel_type": "petrol"}
+        rows = [{**given, **row} for row in ROWS[stream.name]]
         table = catalog.create_table(f"{SETTINGS.database}.{stream.table}", schema=schema)
         table.append(pa.Table.from_pylist(rows, schema=schema))
+    for mart in MARTS:
+        _write_mart(clients["s3"], mart)
+    marts = {name: clients[name] for name in ("s3", "glue")}
+    days = {mart.name: len({row[mart.time_column].date() for row in ROWS.get(mart.name, [])}) for mart in MARTS}
+    assert register_marts(SETTINGS, **marts) == days
+    assert not any(register_marts(SETTINGS, **marts).values())
     return clients["athena"]
 
 
+def _write_mart(s3: Any, mart: Mart) -> None:
+    rows = ROWS.get(mart.name, [])
+    for day in {row[mart.time_column].date() for row in rows}:
+        of_day = [row for row in rows if row[mart.time_column].date() == day]
+        file = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(of_day, schema=_schema(mart.columns)), file)
+        s3.put_object(Bucket=SETTINGS.bucket, Key=mart.key(day), Body=file.getvalue())
+
+
 def _run(athena: Any, name: str) -> Result:
-    return run_query(saved_query(name), SETTINGS, athena=athena)
+    given = GIVEN | GIVEN_TO.get(name, {})
+    wanted = {each.name: given[each.name] for each in parameters(name)}
+    return run_query(saved_query(name, wanted), SETTINGS, athena=athena)
+
+
+def _in_utc(value: Any) -> Any:
+    """Marts lie in Hive tables, whose times have no zone."""
+    return value.replace(tzinfo=dt.UTC) if isinstance(value, dt.datetime) and not value.tzinfo else value
 
 
 @pytest.mark.parametrize("name", saved_names())
 def test_a_saved_query_answers_its_question(athena: Any, name: str) -> None:
     result = _run(athena, name)
-    assert list(result.rows) == EXPECTED[name]
+    rows = [tuple(map(_in_utc, row)) for row in result.rows]
+    assert rows == EXPECTED[name.removesuffix("_from_tables")]
     # The comment on top of the file names the columns.
-    assert ", ".join(column.name for column in result.columns) in saved_query(name)
+    assert ", ".join(column.name for column in result.columns) in saved_query(name, GIVEN_ALL[name])
     assert result.scanned_bytes > 0
+
+
+GIVEN_ALL = {name: {each.name: GIVEN[each.name] for each in parameters(name)} for name in saved_names()}
+
+
+def test_every_question_to_a_mart_can_be_put_to_the_tables() -> None:
+    marts = {name for name in saved_names() if reads_marts(name)}
+    assert len(marts) == 6
+    assert {f"{name}_from_tables" for name in marts} == {name for name in saved_names() if name.endswith("_tables")}

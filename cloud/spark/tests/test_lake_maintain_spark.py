@@ -22,12 +22,12 @@ from smartcity.lake import maintain as maintenance
 from smartcity.lake.batch import Outcome, process_batch
 from smartcity.lake.commit import BatchIdentity, drop_tags, load, newest_batch, tag_newest
 from smartcity.lake.errors import TransientError
-from smartcity.lake.maintain import Upkeep, compact, expire, maintain, remove_orphans, rewrite_manifests
+from smartcity.lake.maintain import Upkeep, compact, declare_order, expire, maintain, remove_orphans, rewrite_manifests
 from smartcity.lake.parse import parse
 from smartcity.lake.s3 import s3_client
 from smartcity.lake.seen import Seen
 from smartcity.lake.settings import Limits, Storage
-from smartcity.lake.tables import STREAM_TABLES, TABLES
+from smartcity.lake.tables import ROW_GROUP_BYTES, STREAM_TABLES, TABLES, ensure_tables
 
 pytestmark = pytest.mark.spark
 GPS_TABLE = next(table for table in STREAM_TABLES if table.name == "gps")
@@ -95,6 +95,43 @@ def test_a_replay_after_compaction_and_expiry_is_skipped(spark: Any, run: Any, s
     after = rows_without_spark(storage)
     assert {id_: after[id_] for id_ in before} == before
     assert len(after) == len(before) + 5
+
+
+def test_compacted_files_are_sorted_and_marked_so(spark: Any, add_rows: Any) -> None:
+    start = datetime(2026, 11, 3, 8, tzinfo=UTC)
+    for second in range(6):
+        moments = [(n, start + timedelta(minutes=11 * n, seconds=second)) for n in range(12)]
+        add_rows(GPS, [{"device_id": f"car-{n % 3}", "timestamp": moment} for n, moment in moments])
+    where = "timestamp < TIMESTAMP '2026-11-04'"
+    wanted = "_file, _pos, date_trunc('HOUR', timestamp) AS hour, device_id, timestamp"
+    rows = f"SELECT {wanted} FROM {GPS_TABLE.qualified_name}"
+    compact(spark, GPS_TABLE, NOW)
+    found = [tuple(row) for row in spark.sql(f"{rows} WHERE {where} ORDER BY _file, _pos").collect()]
+    assert len(found) == 72
+    assert len({row[0] for row in found}) == 1
+    assert [row[2:] for row in found] == sorted(row[2:] for row in found)
+    marks = {
+        row["file_path"]: row["sort_order_id"]
+        for row in spark.sql(f"SELECT file_path, sort_order_id FROM {GPS_TABLE.qualified_name}.files").collect()
+    }
+    table = load(spark, GPS_TABLE)
+    assert marks[found[0][0]] in {id_ for id_, order in table.sortOrders().items() if order.isSorted()}
+    # The stream's appends need no sorting.
+    assert not table.sortOrder().isSorted()
+    orders = len(table.sortOrders())
+    declare_order(spark, GPS_TABLE)
+    assert len(load(spark, GPS_TABLE).sortOrders()) == orders
+
+
+def test_tables_of_an_earlier_version_get_the_properties_of_today(spark: Any) -> None:
+    name = GPS_TABLE.qualified_name
+    spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('write.parquet.row-group-size-bytes'='1')")
+    ensure_tables(spark, (GPS_TABLE,))
+    properties = load(spark, GPS_TABLE).properties()
+    assert properties["write.parquet.row-group-size-bytes"] == str(ROW_GROUP_BYTES)
+    before = load(spark, GPS_TABLE).operations().current().metadataFileLocation()
+    ensure_tables(spark, (GPS_TABLE,))
+    assert load(spark, GPS_TABLE).operations().current().metadataFileLocation() == before
 
 
 def test_without_the_tag_expiry_would_lose_the_batch(

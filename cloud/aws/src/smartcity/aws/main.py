@@ -8,9 +8,10 @@ import sys
 
 from .errors import AwsError
 from .identity import whoami
+from .marts import register_marts
 from .prepare import prepare
 from .query import run_query
-from .saved import saved_names, saved_query
+from .saved import given_parameters, saved_names, saved_query
 from .settings import Settings, from_environment
 from .table import as_csv, as_json, as_table
 
@@ -45,8 +46,13 @@ def _whoami(_: argparse.Namespace, settings: Settings) -> str:
     return f"{identity.arn} in account {identity.account}, says {identity.endpoint}"
 
 
+def _marts(_: argparse.Namespace, settings: Settings) -> str:
+    return "\n".join(f"{mart}: {days} days registered" for mart, days in register_marts(settings).items())
+
+
 def _query(options: argparse.Namespace, settings: Settings) -> str:
-    result = run_query(saved_query(options.saved) if options.saved else options.sql, settings)
+    given = given_parameters(options.set)
+    result = run_query(saved_query(options.saved, given) if options.saved else options.sql, settings)
     if options.json:
         return as_json(result)
     return as_csv(result) if options.csv else as_table(result)
@@ -79,14 +85,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_whoami)
     command = commands.add_parser(
+        "marts",
+        parents=[common],
+        help="register the marts and their days in the Glue catalog",
+        epilog="example: smartcity-aws marts",
+    )
+    command.set_defaults(run=_marts)
+    command = commands.add_parser(
         "query",
         parents=[common],
         help="run SQL through Athena",
-        epilog="example: smartcity-aws query --saved mean_speed_per_10_km --json",
+        epilog="example: smartcity-aws query --saved speed_by_10_km --set day=2026-11-21 --json",
     )
     what = command.add_mutually_exclusive_group(required=True)
     what.add_argument("sql", nargs="?", metavar="SQL", help='for example "SELECT count(*) FROM gps"')
     what.add_argument("--saved", metavar="NAME", help=f"a saved query: {', '.join(saved_names())}")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the saved query"
+    )
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--csv", action="store_true", help="print CSV")

@@ -122,11 +122,12 @@ def attempt(step: Callable[[], int]) -> int:
 
 
 def compact(spark: SparkSession, table: Table, _limits: Limits) -> int:
-    """Rewrite each day's small files as few large ones, sorted by `Table.sort_by`; how many were rewritten.
+    """Rewrite each day's small files as few large ones, sorted by `Table.sort_by` and marked so; how many there were.
 
     Every group of files is a commit of its own, so what was done stays done when a later one fails.
     """
-    order = ", ".join(f"{column} ASC NULLS FIRST" for column in table.sort_by)
+    declare_order(spark, table)
+    order = _order(table)
     row = _call(
         spark,
         table,
@@ -138,6 +139,31 @@ def compact(spark: SparkSession, table: Table, _limits: Limits) -> int:
     if row.failed_data_files_count:
         raise TransientError(f"{row.failed_data_files_count} files were not replaced: another commit was quicker")
     return int(row.rewritten_data_files_count)
+
+
+def declare_order(spark: SparkSession, table: Table) -> None:
+    """The table knows `Table.sort_by` as one of its orders, so Iceberg marks the files that compaction sorts by it.
+
+    It is not the order in which the table is written: the stream's appends stay unsorted, as cheap as they were.
+    """
+    iceberg_table = load(spark, table)
+    schema = iceberg_table.schema()
+    known = [
+        tuple(_term(schema.findColumnName(field.sourceId()), field.transform().toString()) for field in order.fields())
+        for order in iceberg_table.sortOrders().values()
+    ]
+    if table.sort_by not in known:
+        spark.sql(f"ALTER TABLE {table.qualified_name} WRITE LOCALLY ORDERED BY {_order(table)}")
+    if iceberg_table.sortOrder().isSorted() or table.sort_by not in known:
+        spark.sql(f"ALTER TABLE {table.qualified_name} WRITE UNORDERED")
+
+
+def _order(table: Table) -> str:
+    return ", ".join(f"{term} ASC NULLS FIRST" for term in table.sort_by)
+
+
+def _term(column: str, transform: str) -> str:
+    return column if transform == "identity" else f"{transform}s({column})"
 
 
 def rewrite_manifests(spark: SparkSession, table: Table, _limits: Limits) -> int:

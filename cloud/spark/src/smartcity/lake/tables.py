@@ -28,7 +28,8 @@ class Table:
     key: tuple[str, ...]
     """Rows with equal keys are one and the same reading, or the same record of Kafka."""
     sort_by: tuple[str, ...]
-    """Order of the rows within the files that compaction writes. Changing it needs no more than the next compaction."""
+    """Order of the rows within the files that compaction writes: columns, or transforms of them as Iceberg's SQL writes
+    them (`hours(timestamp)`). Changing it needs no more than the next compaction."""
 
     @property
     def qualified_name(self) -> str:
@@ -45,7 +46,7 @@ STREAM_TABLES = tuple(
         columns=lake_columns(stream),
         time_column="timestamp",
         key=("device_id", "id"),
-        sort_by=("route", "timestamp"),
+        sort_by=("hours(timestamp)", "device_id", "timestamp"),
     )
     for stream in STREAMS
 )
@@ -59,9 +60,13 @@ DEAD_LETTERS = Table(
 )
 TABLES = (*STREAM_TABLES, DEAD_LETTERS)
 
+ROW_GROUP_BYTES = 8 * 1024 * 1024
+"""Compressed. A question about one hour or one vehicle reads row groups, not files, so they are smaller than usual."""
+
 _PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
+    "write.parquet.row-group-size-bytes": str(ROW_GROUP_BYTES),
     # The writer brings one file per day and batch by itself, so Iceberg need not shuffle or sort first.
     "write.distribution-mode": "none",
     "write.spark.fanout.enabled": "true",
@@ -83,6 +88,7 @@ def ensure_tables(spark: SparkSession, tables: tuple[Table, ...] = TABLES) -> No
     for table in tables:
         if spark.catalog.tableExists(table.qualified_name):
             _grow(spark, table)
+            _set_properties(spark, table)
         else:
             spark.sql(create_statement(table))
             _log.info("created table %s", table.qualified_name)
@@ -90,10 +96,9 @@ def ensure_tables(spark: SparkSession, tables: tuple[Table, ...] = TABLES) -> No
 
 def create_statement(table: Table) -> str:
     """`CREATE TABLE` with the contract's columns and comments, partitioned by day."""
-    properties = ", ".join(f"'{name}'='{value}'" for name, value in _PROPERTIES.items())
     return (
         f"CREATE TABLE IF NOT EXISTS {table.qualified_name} (\n{iceberg_ddl(table.columns)})\n"
-        f"USING iceberg PARTITIONED BY (days({table.time_column})) TBLPROPERTIES ({properties})"
+        f"USING iceberg PARTITIONED BY (days({table.time_column})) TBLPROPERTIES ({_pairs(_PROPERTIES)})"
     )
 
 
@@ -103,6 +108,22 @@ def _grow(spark: SparkSession, table: Table) -> None:
     if missing:
         spark.sql(f"ALTER TABLE {table.qualified_name} ADD COLUMNS ({iceberg_ddl(missing)})")
         _log.info("table %s grew by %s", table.qualified_name, ", ".join(column.name for column in missing))
+
+
+def _set_properties(spark: SparkSession, table: Table) -> None:
+    """Tables of an earlier version get today's properties; files that are there stay as they are."""
+    there = {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES {table.qualified_name}").collect()}
+    # Iceberg keeps the format's version outside the properties, and upgrading it is a decision of its own.
+    changed = {
+        name: value for name, value in _PROPERTIES.items() if name != "format-version" and there.get(name) != value
+    }
+    if changed:
+        spark.sql(f"ALTER TABLE {table.qualified_name} SET TBLPROPERTIES ({_pairs(changed)})")
+        _log.info("table %s: set %s", table.qualified_name, ", ".join(changed))
+
+
+def _pairs(properties: dict[str, str]) -> str:
+    return ", ".join(f"'{name}'='{value}'" for name, value in properties.items())
 
 
 def missing_columns(table: Table, there: dict[str, str]) -> list[Column]:

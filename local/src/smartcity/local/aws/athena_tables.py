@@ -30,6 +30,9 @@ from .glue_partitions import GluePartitions
 SCAN_BYTES_MAX = 4 * 1024**3
 """A query that would read more is refused: its columns have to fit into memory."""
 
+S3_TIMEOUT_S = 60
+"""pyarrow's own are one and three seconds, which a busy machine exceeds."""
+
 Evaluate = Callable[[exp.Expr], Any]
 """Value of a constant SQL expression."""
 
@@ -60,6 +63,8 @@ class S3Endpoint:
             "s3.access-key-id": self.access_key,
             "s3.secret-access-key": self.secret_key,
             "s3.force-virtual-addressing": "false",
+            "s3.connect-timeout": str(S3_TIMEOUT_S),
+            "s3.request-timeout": str(S3_TIMEOUT_S),
         }
 
     def for_arrow(self) -> Any:
@@ -72,6 +77,8 @@ class S3Endpoint:
             access_key=self.access_key,
             secret_key=self.secret_key,
             force_virtual_addressing=False,
+            connect_timeout=S3_TIMEOUT_S,
+            request_timeout=S3_TIMEOUT_S,
         )
 
 

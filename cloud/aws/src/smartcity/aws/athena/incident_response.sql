@@ -1,0 +1,22 @@
+-- Incidents by what happened and how far they are, with the median time from reported to responding, from the mart.
+-- Columns: type, status, incidents, median_response_s
+-- Parameter: first_day day today-6 The first day, UTC
+-- Parameter: last_day day today The last day, UTC
+WITH ranked AS (
+    SELECT
+        type,
+        status,
+        response_s,
+        row_number() OVER (PARTITION BY type, status ORDER BY response_s) AS nth,
+        count(response_s) OVER (PARTITION BY type, status) AS answered
+    FROM incident_response
+    WHERE dt BETWEEN :first_day AND :last_day
+)
+SELECT
+    type,
+    status,
+    count(*) AS incidents,
+    avg(CASE WHEN 2 * nth BETWEEN answered AND answered + 2 THEN response_s END) AS median_response_s
+FROM ranked
+GROUP BY type, status
+ORDER BY type, status
