@@ -65,6 +65,7 @@ class LakeQuery:
                 identity = BatchIdentity(query_id=self._query_id, batch_id=batch_id)
                 outcome = process_batch(rows, identity, self._settings.storage, self._seen)
                 self._progress.completed(outcome)
+                self._progress.set_state(self._seen.intervals, self._seen.bytes)
                 _log.info("%s", describe_outcome(outcome))
         except Exception as error:
             self.failure = error

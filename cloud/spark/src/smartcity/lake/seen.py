@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 DAYS_MAX = 8
 """Days that are held at once, the newest: one that is older than all of them is left to the look-up."""
 
+BOOT_BYTES = 400
+"""What Python takes for a boot beside its intervals: two entries of dictionaries, a name, a number, an array's head."""
+
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -58,6 +61,11 @@ class Seen:
     @property
     def intervals(self) -> int:
         return sum(len(found) for found in self._intervals.values())
+
+    @property
+    def bytes(self) -> int:
+        """About: what the intervals take, and their boots' names and places."""
+        return 16 * self.intervals + BOOT_BYTES * len(self._intervals)
 
     def missing_days(self, touched: Iterable[int]) -> list[int]:
         """Those of the touched days that are to be read from the tables before `suspects` is asked."""
