@@ -248,7 +248,7 @@ def test_a_kill_is_reported_with_the_work_that_it_met() -> None:
 @pytest.mark.spark
 @pytest.mark.timeout(TIMEOUT_S + 60)
 def test_a_driver_killed_between_its_commits_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """The kills as `python -m tests.lake_kills` does them; of 20 injected and 30 random ones, docs/measured tells."""
+    """A few of the kills that `python -m tests.lake_kills` does: by default 20 at chosen and 30 at random moments."""
     path = tmp_path / "report.json"
     command = [sys.executable, "-m", "tests.lake_kills", "--short", "--seed", str(SEED)]
     command += ["--injected", "2", "--random", "1", "--stopped", "1", "--var", str(tmp_path / "var")]

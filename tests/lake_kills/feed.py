@@ -27,7 +27,13 @@ class Feed(threading.Thread):
         self.source, self._rate = source, rate
         self._ended = threading.Event()
         self._producer = Producer(
-            {"bootstrap.servers": kafka, "enable.idempotence": True, "linger.ms": 20, "compression.type": "lz4"}
+            {
+                "bootstrap.servers": kafka,
+                "enable.idempotence": True,
+                "linger.ms": 20,
+                "compression.type": "lz4",
+                "log_level": 0,
+            }
         )
 
     def run(self) -> None:
