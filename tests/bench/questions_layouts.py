@@ -79,7 +79,7 @@ class Place:
 
 
 def tutorial_columns(stream: Stream) -> tuple[Any, ...]:
-    """The contract's, and where on the roads: five of the questions could not be asked without."""
+    """The contract's, and where on the roads: four of the questions could not be asked without."""
     return (*columns(stream.contract), *(one for one in columns(Lineage) if one.name in ("route", "route_km")))
 
 

@@ -12,7 +12,6 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -40,7 +39,7 @@ ORDERS = {
 }
 BEST = "hour, device, timestamp"
 CODEC = ("zstd", 3)
-GROUP_MIB = 8
+GROUP_MIB = 4
 LOOK_UP = ("device_id", "id", "timestamp")
 ASKED = {
     "gps": ("slowest_kilometres", "speed_by_10_km", "speed_by_route_and_hour"),
@@ -58,15 +57,17 @@ class Alternative:
     dictionary: bool = True
 
 
-def alternatives() -> Iterator[Alternative]:
-    """Every order; of the best, more sizes of row groups, and more codecs."""
-    for order in ORDERS:
-        yield Alternative(order=order, group_mib=GROUP_MIB)
-    for group_mib in (2, 4, 16, 128):
-        yield Alternative(order=BEST, group_mib=group_mib)
-    for codec in (("snappy", None), ("zstd", 1), ("zstd", 9)):
-        yield Alternative(order=BEST, group_mib=GROUP_MIB, codec=codec)
-    yield Alternative(order=BEST, group_mib=GROUP_MIB, dictionary=False)
+def alternatives() -> dict[str, list[Alternative]]:
+    """By what they differ in. Sizes of row groups, and codecs, with the best order alone."""
+    codecs = (("snappy", None), ("zstd", 1), ("zstd", 9))
+    return {
+        "orders": [Alternative(order=order, group_mib=GROUP_MIB) for order in ORDERS],
+        "groups": [Alternative(order=BEST, group_mib=size) for size in (1, 2, 8, 16, 128)],
+        "codecs": [
+            *(Alternative(order=BEST, group_mib=GROUP_MIB, codec=codec) for codec in codecs),
+            Alternative(order=BEST, group_mib=GROUP_MIB, dictionary=False),
+        ],
+    }
 
 
 def write(rows: Any, alternative: Alternative, path: Path) -> tuple[File, int]:
@@ -86,13 +87,15 @@ def in_order(rows: Any, order: str) -> Any:
     return rows.append_column("hour", hours).sort_by(names).drop_columns(["hour"])
 
 
-def measure(table: str, rows: Any, wanted: dict[str, str], folder: Path) -> list[dict[str, Any]]:
+def measure(
+    table: str, rows: Any, wanted: dict[str, str], chosen: list[Alternative], folder: Path
+) -> list[dict[str, Any]]:
     """Bytes of each question, and of the look-up, for every alternative."""
     noon = datetime.combine(DAY, time(12, 30), UTC)
     ten_minutes = Condition(column="timestamp", any_of=(((">=", noon), ("<=", noon + timedelta(minutes=10))),))
     found = []
     ordered, order = rows, ""
-    for alternative in alternatives():
+    for alternative in chosen:
         if alternative.order != order:
             ordered, order = in_order(rows, alternative.order), alternative.order
         file, per_group = write(ordered, alternative, folder / f"{table}.parquet")
@@ -115,6 +118,8 @@ def main() -> None:
         description=__doc__.splitlines()[0], epilog="example: python tests/bench/questions_sorts.py --vehicles 50"
     )
     parser.add_argument("--vehicles", type=int, default=150, help="on that day")
+    parser.add_argument("--tables", nargs="+", choices=ASKED, default=list(ASKED))
+    parser.add_argument("--what", nargs="+", choices=alternatives(), default=list(alternatives()))
     parser.add_argument("--world", type=Path, help="the folder `steps/world` of an earlier `questions.py --folder`")
     parser.add_argument("--json", type=Path, default=ROOT / "var/bench/questions-sorts.json", help="where figures go")
     options = parser.parse_args()
@@ -129,9 +134,10 @@ def main() -> None:
     found: list[dict[str, Any]] = []
     midnight = datetime.combine(DAY, time(), UTC)
     with tempfile.TemporaryDirectory(prefix="bench-sorts-") as name:
-        for table, asked in wanted.items():
+        chosen = [one for what in options.what for one in alternatives()[what]]
+        for table in options.tables:
             rows = Fleet(world, departures).chunk(table, midnight, midnight + timedelta(days=1))
-            found += measure(table, rows, asked, Path(name))
+            found += measure(table, rows, wanted[table], chosen, Path(name))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -60,7 +60,7 @@ DEAD_LETTERS = Table(
 )
 TABLES = (*STREAM_TABLES, DEAD_LETTERS)
 
-ROW_GROUP_BYTES = 8 * 1024 * 1024
+ROW_GROUP_BYTES = 4 * 1024 * 1024
 """Compressed. A question about one hour or one vehicle reads row groups, not files, so they are smaller than usual."""
 
 _PROPERTIES = {
