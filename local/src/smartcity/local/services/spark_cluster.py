@@ -121,5 +121,4 @@ LAKE_ON_CLUSTER = dataclasses.replace(
     needs=(*LAKE.needs, SPARK_MASTER.name, *(worker.name for worker in SPARK_WORKERS)),
     ports={**LAKE.ports, "spark_ui": 4040},
     command=_lake_command,
-    start_timeout_s=180,
 )
