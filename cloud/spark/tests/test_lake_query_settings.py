@@ -11,7 +11,9 @@ import pytest
 
 from smartcity.lake import query
 from smartcity.lake.batch import Outcome
+from smartcity.lake.progress import Progress
 from smartcity.lake.query import LakeQuery
+from smartcity.lake.seen import Seen
 from smartcity.lake.settings import Settings, Storage
 
 
@@ -28,7 +30,7 @@ def test_a_batch_shuffles_as_the_settings_say_not_as_the_checkpoint_remembers(mo
     lake._settings = Settings(
         kafka="k", storage=Storage(bucket="b", region="r"), jars=Path(), shuffle_partitions=16
     )  # fmt: skip
-    lake._progress = SimpleNamespace(completed=lambda outcome: None)
+    lake._progress, lake._seen = Progress(), Seen()
     lake._in_batch, lake._stopping, lake._query_id = threading.Lock(), False, "q"
     lake._started = threading.Event()
     lake._started.set()
