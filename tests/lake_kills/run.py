@@ -73,6 +73,8 @@ def run(settings: RunSettings, plan: Sequence[Kill], say: Say) -> dict[str, Any]
                 notes.append(f"maintenance had too little to do: {system.upkeep()}")
         except StalledError as stalled:
             notes.append(str(stalled))
+        except KeyboardInterrupt:
+            notes.append(f"ended by hand after {len(done)} of {len(plan)} kills")
         killed_s = time.monotonic() - began
         feed.stop()
         notes += [f"feed: {feed.failure}"] if feed.failure else []
