@@ -25,6 +25,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parent))
+import pyarrow as pa
 from machine import machine
 from questions_ask import DifferentAnswersError, Question, ask, questions, require_equal
 from questions_layouts import (
@@ -103,12 +104,19 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             marts = steps.figures("mart_rows", lambda: build_all_marts(place, spark, say))
         evening = datetime.combine(FIRST_DAY + timedelta(days=options.days - 1), time(16, 30), UTC)
         track = min(departures, key=lambda one: abs(one.start - evening))
-        asked = questions(FIRST_DAY, options.days, track, lengths_s[track.drive])
+        active_at = response_before(world["emergency"], track.start)
+        asked = questions(FIRST_DAY, options.days, track, lengths_s[track.drive], active_at=active_at)
         try:
             measured = measure(place, asked)
         except DifferentAnswersError as error:
             raise SystemExit(f"the layouts answer differently: {error}") from error
         return report(measured, {"rows": rows, "compacted_files": files, "mart_rows": marts}, options)
+
+
+def response_before(steps: pa.Table, moment: datetime) -> datetime:
+    """When somebody last set out for an incident: then at least that one is active."""
+    times = zip(steps["status"].to_pylist(), steps["timestamp"].to_pylist(), strict=True)
+    return max(at for status, at in times if status == "responding" and at <= moment)
 
 
 class Steps:

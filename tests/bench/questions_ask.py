@@ -43,8 +43,11 @@ class Answered:
     seconds: float
 
 
-def questions(first_day: date, days: int, track: Departure, track_s: int) -> tuple[Question, ...]:
-    """In the order of the issue. `track` is the vehicle that the last one asks for; its drive lasts `track_s`."""
+def questions(
+    first_day: date, days: int, track: Departure, track_s: int, *, active_at: datetime
+) -> tuple[Question, ...]:
+    """In the order of the issue. `track` is the vehicle that the last one asks for; its drive lasts `track_s`. At
+    `active_at` an incident is under way."""
     last_day = first_day + timedelta(days=days - 1)
     all_days = {"first_day": first_day.isoformat(), "last_day": last_day.isoformat()}
     under_way = {"until": (track.start + timedelta(seconds=3 * track_s / 4)).isoformat()}
@@ -59,7 +62,7 @@ def questions(first_day: date, days: int, track: Departure, track_s: int) -> tup
         _question("slowest_kilometres", under_way),
         _question("speed_against_weather", all_days, mart=True),
         _question("incident_response", all_days, mart=True),
-        _question("active_incidents", under_way),
+        _question("active_incidents", {"until": active_at.isoformat()}),
         _question("worst_air_quality", all_days),
         _question("fuel_per_journey", all_days, mart=True),
         _question("camera_counts", all_days, mart=True),
