@@ -6,12 +6,11 @@ and runs the command itself.
 
 from __future__ import annotations
 
-import signal
 import sys
 from datetime import timedelta
 
 from smartcity.lake import main, maintain, maintain_command
-from smartcity.lake.schedule import Schedule
+from smartcity.lake.schedule import RUN_TIMEOUT_S, Job, Schedule, run_schedule
 
 FILES_MIN = 2
 EVERY_S = 15.0
@@ -23,9 +22,8 @@ def run() -> int:
     if "--supervised" in sys.argv:
         return main.main()
     command = [sys.executable, "-m", "tests.lake_kills.maintenance", *sys.argv[1:], "--supervised"]
-    schedule = Schedule(command, every_s=EVERY_S, run_timeout_s=maintain_command.RUN_TIMEOUT_S)
-    signal.signal(signal.SIGTERM, lambda *_: schedule.stop())
-    return schedule.run()
+    job = Job(name="maintain", command=command, every_s=EVERY_S, first_s=EVERY_S, run_timeout_s=RUN_TIMEOUT_S)
+    return run_schedule(Schedule(job))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from .describe import describe
 from .durations import duration_of
 from .errors import EXIT_OK, EXIT_TRANSIENT
 from .marts import command as marts_command
-from .schedule import Job, Schedule, run_schedule
+from .schedule import RUN_TIMEOUT_S, Job, Schedule, run_schedule
 from .settings import Limits, Settings, read_storage
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 SNAPSHOTS_KEEP_MIN = timedelta(minutes=10)
 ORPHANS_AFTER_MIN = timedelta(days=1)
 EVERY_MIN = timedelta(minutes=1)
-RUN_TIMEOUT_S = 6 * 3600.0
 
 
 def add_flags(command: argparse.ArgumentParser) -> None:

@@ -21,6 +21,8 @@ from .supervise import adopt_orphans, reap_group
 _log = logging.getLogger(__name__)
 
 POLL_S = 0.2
+RUN_TIMEOUT_S = 6 * 3600.0
+"""Longer than maintenance or marts of a large lake take: what runs still then hangs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

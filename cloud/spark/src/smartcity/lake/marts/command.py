@@ -13,13 +13,12 @@ from smartcity.contracts.marts import MARTS
 
 from ..durations import duration_of
 from ..errors import EXIT_OK
-from ..schedule import Job, Schedule, run_schedule
+from ..schedule import RUN_TIMEOUT_S, Job, Schedule, run_schedule
 from ..settings import read_storage
 
 EVERY_MIN = timedelta(minutes=1)
 FIRST_AFTER = timedelta(minutes=2)
 """A new lake has readings by then; its first marts need not wait for a whole interval."""
-RUN_TIMEOUT_S = 6 * 3600.0
 
 EXAMPLE = "smartcity-lake marts --only journeys --from 2026-11-20 --to 2026-11-21"
 
