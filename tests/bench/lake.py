@@ -26,7 +26,7 @@ from lake_arm import ARMS
 from lake_records import MIX, fill
 from machine import machine
 
-from smartcity.local.jars import SETS
+from smartcity.local.jars import link_jars
 from smartcity.local.layout import Layout, default_var
 from smartcity.local.services.aws import AWS
 from smartcity.local.services.kafka import KAFKA
@@ -129,11 +129,7 @@ def main() -> None:
 
 def make_stack(var: Path) -> Stack:
     """Kafka, S3 and the local AWS; the jars are those of `make setup`."""
-    jars = Layout(var=default_var())
-    for name in SETS:
-        target = var / "jars" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(jars.jars(name).resolve())
+    link_jars(Layout(var=default_var()), Layout(var=var))
     return Stack(var, services=(S3, AWS, KAFKA))
 
 

@@ -44,7 +44,7 @@ from questions_rows import Departure, Fleet, chunks, fleet
 from questions_scan import File, count, with_range
 from questions_world import FRAME_INTERVAL_S, World, make_world
 
-from smartcity.local.jars import SETS
+from smartcity.local.jars import link_jars
 from smartcity.local.layout import Layout, default_var
 from smartcity.local.services.aws import AWS
 from smartcity.local.services.lake import LAKE
@@ -234,12 +234,7 @@ def report(measured: dict[str, Any], filled: dict[str, Any], options: argparse.N
 @contextmanager
 def running_stack(var: Path) -> Iterator[tuple[Place, Path]]:
     """S3 and the local AWS, whose addresses stand in the environment meanwhile; the jars are those of `make setup`."""
-    found = Layout(var=default_var())
-    for name in SETS:
-        target = var / "jars" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            target.symlink_to(found.jars(name).resolve())
+    link_jars(Layout(var=default_var()), Layout(var=var))
     stack = Stack(var, services=(S3, AWS))
     before = dict(os.environ)
     try:

@@ -27,7 +27,8 @@ from typing import Any
 from machine import machine
 
 from smartcity.local.demo import SIMULATOR
-from smartcity.local.layout import default_var
+from smartcity.local.jars import link_jars
+from smartcity.local.layout import Layout, default_var
 from smartcity.local.services import SERVICES, Place
 from smartcity.local.services.lake import LAKE
 from smartcity.local.stack import Stack
@@ -92,9 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="s3-requests-") as folder:
         var = Path(folder) / "var"
         Path(folder).chmod(0o711)
-        (var / "jars").mkdir(parents=True)
-        for name in ("kafka", "spark"):
-            (var / "jars" / name).symlink_to(default_var() / "jars" / name)
+        link_jars(Layout(var=default_var()), Layout(var=var))
         report = measure(var)
     target = default_var() / "bench" / "s3-requests.json"
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ from smartcity.aws.settings import from_environment
 from smartcity.contracts.streams import STREAMS
 from smartcity.local.demo import SIMULATOR
 from smartcity.local.errors import LocalError
-from smartcity.local.jars import SETS
+from smartcity.local.jars import link_jars
 from smartcity.local.layout import Layout, default_var
 from smartcity.local.reach import at_lake
 from smartcity.local.stack import Stack
@@ -230,7 +230,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-visible-") as name:
         # Mosquitto, started by root, becomes another user, who must be able to pass through.
         Path(name).chmod(0o711)
-        stack = Stack(link_jars(Path(name) / "var"))
+        stack = Stack(Path(name) / "var")
+        link_jars(Layout(var=default_var()), stack.layout)
         try:
             stack.up(progress=print)
             with at_lake(stack):
@@ -242,16 +243,6 @@ def main() -> None:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=2))
-
-
-def link_jars(var: Path) -> Path:
-    """A folder for a stack, with the jars of `make setup`."""
-    jars = Layout(var=default_var())
-    for name in SETS:
-        target = var / "jars" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(jars.jars(name).resolve())
-    return var
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from smartcity.lake.settings import Storage, read_storage
 from smartcity.local.demo import SIMULATOR
 from smartcity.local.environment import BUCKET
 from smartcity.local.errors import LocalError
-from smartcity.local.jars import SETS
+from smartcity.local.jars import link_jars
 from smartcity.local.layout import Layout, default_var
 from smartcity.local.reach import at_lake
 from smartcity.local.services import SERVICES, Place
@@ -70,7 +70,7 @@ def run(settings: SoakSettings, var: Path, say: Say) -> dict[str, Any]:
         LocalError: the stack did not start, or the devices could not deliver everything.
     """
     stack = Stack(var, services=[_at_pace(one, settings) if one is MAINTENANCE else one for one in SERVICES])
-    _link_jars(var)
+    link_jars(Layout(var=default_var()), stack.layout)
     try:
         # Without a supervisor: what dies during a soak is a finding.
         stack.up(progress=say, supervise=False)
@@ -171,12 +171,3 @@ def _at_pace(service: Any, settings: SoakSettings) -> Any:
         return [sys.executable, str(UPKEEP), *pace, "--bucket", BUCKET, "--jars", str(place.layout.jars("spark"))]
 
     return dataclasses.replace(service, command=command)
-
-
-def _link_jars(var: Path) -> None:
-    """The jars of `make setup`."""
-    jars = Layout(var=default_var())
-    for name in SETS:
-        target = var / "jars" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(jars.jars(name).resolve())

@@ -19,6 +19,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from .errors import SetupError
+from .layout import Layout
 from .programs import Java
 
 SETS = ("kafka", "spark")
@@ -47,6 +48,15 @@ class Jar:
     @property
     def coordinates(self) -> str:
         return f"{self.group}:{self.artifact}:{self.version}"
+
+
+def link_jars(source: Layout, target: Layout) -> None:
+    """One stack's folder lends another its jars, by links: where that has none, and does not share the clone's."""
+    for name in SETS:
+        folder = target.jars(name)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.symlink_to(source.jars(name).resolve())
 
 
 def expected(name: str) -> tuple[Jar, ...]:
