@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from smartcity.local.stack import Stack
 from smartcity.local.verify.audit import Scope, audit
 from smartcity.local.verify.lake import Lake, LakeAccess
 
-from .conftest import link_jars, patient
+from .conftest import link_jars, patient, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(1500)]
 
@@ -63,14 +62,6 @@ def start_devices(stack: Stack, state: Path, *, seed: int, simulated_s: int = SI
     command += ["--seed", str(seed), "--start", "2026-03-05T12:00:00Z", "--speed", str(SPEED)]
     command += ["--duration", str(simulated_s), "--drain-timeout-s", "120", "--quiet", "--json"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float, what: str, poll_s: float = 0.5) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
-        time.sleep(poll_s)
-    return found
 
 
 def ask(stack: Stack, path: str) -> Any:

@@ -11,8 +11,6 @@ import os
 import random
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +35,8 @@ from smartcity.local.verify.expected import envelope_of
 from smartcity.local.verify.generated import GeneratedReader, Logged, find_logs, select_boots
 from smartcity.local.verify.lake import Lake, LakeAccess
 from smartcity.local.verify.report import Report
+
+from .conftest import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -249,18 +249,6 @@ def test_a_stack_that_was_stopped_comes_back_with_its_data(stack: Stack, drive: 
     report = audit(lake, Scope(folders=(drive.state,)), wait_s=30, progress=print)
     assert report.settled, report.document()
     assert report.lake == drive.report.lake
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Polls until the condition holds.
-
-    Raises:
-        AssertionError: it does not within the time.
-    """
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        time.sleep(0.25)
 
 
 def s3_of(stack: Stack) -> tuple[Any, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -14,7 +13,7 @@ from smartcity.local import process
 from smartcity.local.services.kafka import formatted_cluster_id, record_counts
 from smartcity.local.stack import Stack
 
-from .conftest import link_jars
+from .conftest import link_jars, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker]
 TIMEOUT_S = 90
@@ -34,13 +33,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.down(progress=print)
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {TIMEOUT_S} s for {what}"
-        time.sleep(0.1)
-
-
 def bridge_log(stack: Stack) -> str:
     return stack.layout.log("bridge").read_text()
 
@@ -56,7 +48,7 @@ def test_a_bridge_ends_when_another_cluster_takes_its_kafkas_port(stack: Stack) 
     stack.up(only=["kafka"], supervise=False, progress=print)
     other = formatted_cluster_id(stack.place())
     assert other not in (None, ours)
-    wait_for(lambda: process.find(bridge) is None, "the bridge to end")
+    wait_for(lambda: process.find(bridge) is None, TIMEOUT_S, "the bridge to end")
     assert f"the Kafka cluster {other} answers, not {ours}" in bridge_log(stack)
     assert "Traceback" not in bridge_log(stack)
 
@@ -65,7 +57,9 @@ def test_a_bridge_ends_when_another_cluster_takes_its_kafkas_port(stack: Stack) 
     stack.layout.data("kafka").rename(kept.with_name("kafka-of-another"))
     kept.rename(stack.layout.data("kafka"))
     stack.up(only=["bridge"], supervise=False, progress=print)
-    wait_for(lambda: record_counts(stack.place().address("kafka")).get("dead_letters"), "the message of before")
+    wait_for(
+        lambda: record_counts(stack.place().address("kafka")).get("dead_letters"), TIMEOUT_S, "the message of before"
+    )
 
 
 def publish(stack: Stack) -> None:

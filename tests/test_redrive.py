@@ -12,11 +12,9 @@ import secrets
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import reduce
 from operator import xor
-from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -30,6 +28,8 @@ from smartcity.local.environment import child_environment
 from smartcity.local.services.service import console_script
 from smartcity.local.stack import Stack
 from smartcity.local.verify.lake import Lake, LakeAccess
+
+from .conftest import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -101,13 +101,6 @@ def ids(lake: Lake, table: str) -> Counter[str]:
     return Counter(str(row["id"]) for row in found if row["device_id"] == DEVICE)
 
 
-def wait_for(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {ARRIVAL_TIMEOUT_S} s"
-        time.sleep(1)
-
-
 def test_letters_sent_back_twice_are_in_the_lake_once(stack: Stack) -> None:
     lake, kafka = Lake(LakeAccess.from_environment(stack.environment())), Kafka(stack)
     gps_topic = reading_topic(DEVICE, GPS)
@@ -119,21 +112,23 @@ def test_letters_sent_back_twice_are_in_the_lake_once(stack: Stack) -> None:
         fix_quality=1, satellites=9,
     )  # fmt: skip
     kafka.put(GPS.kafka_topic, encode_reading(reading), [("ce_id", reading.id)], timestamp=LONG_AGO_MS)
-    wait_for(lambda: ids(lake, DEAD_LETTERS_TABLE).total() == 4, "four dead letters")
+    wait_for(lambda: ids(lake, DEAD_LETTERS_TABLE).total() == 4, ARRIVAL_TIMEOUT_S, "four dead letters")
     assert ids(lake, GPS.table) == ids(lake, WEATHER.table) == {}
 
     assert redrive(stack) == {"sent": 4}
-    wait_for(lambda: ids(lake, GPS.table) == {f"{BOOT}.1": 1, f"{BOOT}.3": 1}, "both good readings")
-    wait_for(lambda: ids(lake, WEATHER.table).total() == 1, "the one without an id")
-    wait_for(lambda: ids(lake, DEAD_LETTERS_TABLE)[f"{BOOT}.2"] == 2, "the broken one, refused again")
+    wait_for(lambda: ids(lake, GPS.table) == {f"{BOOT}.1": 1, f"{BOOT}.3": 1}, ARRIVAL_TIMEOUT_S, "both good readings")
+    wait_for(lambda: ids(lake, WEATHER.table).total() == 1, ARRIVAL_TIMEOUT_S, "the one without an id")
+    wait_for(
+        lambda: ids(lake, DEAD_LETTERS_TABLE)[f"{BOOT}.2"] == 2, ARRIVAL_TIMEOUT_S, "the broken one, refused again"
+    )
 
     assert redrive(stack) == {"already": 4, "repeated": 1}
     assert redrive(stack, "--again", "--stream", "gps") == {"sent": 3, "repeated": 1}
     # Behind all of them in every topic: when this one is there, they have been looked at.
     kafka.letter(gps_topic, GOOD_NMEA, envelope(4))
-    wait_for(lambda: ids(lake, DEAD_LETTERS_TABLE)[f"{BOOT}.4"] == 1, "the last letter")
+    wait_for(lambda: ids(lake, DEAD_LETTERS_TABLE)[f"{BOOT}.4"] == 1, ARRIVAL_TIMEOUT_S, "the last letter")
     assert redrive(stack)["sent"] == 1
-    wait_for(lambda: ids(lake, GPS.table)[f"{BOOT}.4"] == 1, "the last reading")
+    wait_for(lambda: ids(lake, GPS.table)[f"{BOOT}.4"] == 1, ARRIVAL_TIMEOUT_S, "the last reading")
     assert ids(lake, GPS.table) == {f"{BOOT}.1": 1, f"{BOOT}.3": 1, f"{BOOT}.4": 1}
     assert ids(lake, WEATHER.table).total() == 1
     assert ids(lake, DEAD_LETTERS_TABLE)[f"{BOOT}.2"] == 3

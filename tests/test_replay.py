@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,8 @@ from smartcity.edge.capture.message import Findings
 from smartcity.local.counts import KafkaCounter
 from smartcity.local.stack import Stack
 from smartcity.local.verify.lake import Lake, LakeAccess
+
+from .conftest import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -96,10 +96,3 @@ def records(stack: Stack) -> int:
     """Records in Kafka."""
     with KafkaCounter(stack.addresses().kafka) as counter:
         return sum(counter.look().values())
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        time.sleep(0.25)

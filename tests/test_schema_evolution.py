@@ -10,8 +10,7 @@ import dataclasses
 import json
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ from smartcity.local.services.service import console_script
 from smartcity.local.stack import Stack
 from smartcity.local.verify.lake import Lake, LakeAccess
 
-from .conftest import link_jars, patient
+from .conftest import link_jars, patient, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(1500)]
 
@@ -109,13 +108,6 @@ def send_recorded(stack: Stack) -> int:
     return sum(record["topic"] == WEATHER.kafka_topic for record in records)
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {TIMEOUT_S} s for {what}"
-        time.sleep(0.5)
-
-
 def rows(stack: Stack) -> dict[str, int]:
     return dict(Lake(LakeAccess.from_environment(stack.environment())).total_records())
 
@@ -135,20 +127,20 @@ def query(stack: Stack, sql: str) -> Any:
 def test_a_running_system_learns_a_nullable_field(var: Path) -> None:
     old = Stack(var, services=services())
     publish(old, 1)
-    wait_for(lambda: rows(old)["weather"] == 1, "the reading of before")
+    wait_for(lambda: rows(old)["weather"] == 1, TIMEOUT_S, "the reading of before")
 
     # The wrong order. The lake keeps the reading, and cannot keep what it has never heard of.
     ahead = Stack(var, services=services(bridge=grown(BRIDGE)))
     ahead.up(supervise=False, progress=print)
     publish(ahead, 2, uv_index=5.5)
-    wait_for(lambda: rows(ahead)["weather"] == 2, "the reading of a newer device")
+    wait_for(lambda: rows(ahead)["weather"] == 2, TIMEOUT_S, "the reading of a newer device")
 
     new = Stack(var, services=services(bridge=grown(BRIDGE), lake=grown(LAKE)))
     new.up(supervise=False, progress=print)
     recorded = send_recorded(new)
     publish(new, 3, uv_index=7.25)
     publish(new, 4)
-    wait_for(lambda: rows(new)["weather"] == 4 + recorded, "the readings of afterwards")
+    wait_for(lambda: rows(new)["weather"] == 4 + recorded, TIMEOUT_S, "the readings of afterwards")
 
     found = query(new, f"SELECT id, uv_index FROM weather WHERE id LIKE '{BOOT}.%' ORDER BY id")
     assert [row["uv_index"] for row in found] == [None, None, 7.25, None]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,8 @@ from smartcity.local.environment import child_environment
 from smartcity.local.services.kafka import watermarks
 from smartcity.local.services.service import console_script
 from smartcity.local.stack import Stack
+
+from .conftest import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(900)]
 
@@ -50,13 +50,6 @@ def command(stack: Stack, *arguments: str) -> dict[str, Any]:
     return document
 
 
-def wait_for(what: str, condition: Callable[[], object], within_s: float, *, pause_s: float = 1.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {within_s:.0f} s"
-        time.sleep(pause_s)
-
-
 @pytest.fixture
 def drive(stack: Stack) -> None:
     """Ten simulated minutes, all of them in Kafka."""
@@ -83,7 +76,7 @@ def test_metrics_status_and_description_agree_with_kafka_and_the_tables(stack: S
         for topic, partitions in watermarks(stack.addresses().kafka).items()
         for number, (_, end) in partitions.items()
     }
-    wait_for("all is read", lambda: scrape(stack).get("lake_read_offset") == ends, CAUGHT_UP_WITHIN_S)
+    wait_for(lambda: scrape(stack).get("lake_read_offset") == ends, CAUGHT_UP_WITHIN_S, "the lake to have read all")
     seen = scrape(stack)
     assert seen["lake_lag_records"] == dict.fromkeys(ends, 0.0)
     assert seen["lake_query_running"][()] == 1
@@ -114,4 +107,4 @@ def test_the_stack_builds_the_marts_by_itself(stack: Stack) -> None:
         assert [one["mart"] for one in marts] == [mart.name for mart in MARTS]
         return all(one["bytes"] > 0 for one in marts if one["mart"] != "incident_response")
 
-    wait_for("all marts are built", built, MARTS_WITHIN_S, pause_s=10)
+    wait_for(built, MARTS_WITHIN_S, "all marts to be built", poll_s=10)
