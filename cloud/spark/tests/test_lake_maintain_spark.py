@@ -20,14 +20,14 @@ from pyiceberg.catalog.glue import GlueCatalog
 from smartcity.contracts.streams import GPS
 from smartcity.lake import maintain as maintenance
 from smartcity.lake.batch import Outcome, process_batch
-from smartcity.lake.commit import BatchIdentity, drop_tags, load, newest_batch, tag_newest
+from smartcity.lake.commit import BatchIdentity, drop_tags, newest_batch, tag_newest
 from smartcity.lake.errors import TransientError
 from smartcity.lake.maintain import Upkeep, compact, declare_order, expire, maintain, remove_orphans, rewrite_manifests
 from smartcity.lake.parse import parse
 from smartcity.lake.s3 import s3_client
 from smartcity.lake.seen import Seen
 from smartcity.lake.settings import Limits, Storage
-from smartcity.lake.tables import ROW_GROUP_BYTES, STREAM_TABLES, TABLES, ensure_tables
+from smartcity.lake.tables import ROW_GROUP_BYTES, STREAM_TABLES, TABLES, ensure_tables, load
 
 pytestmark = pytest.mark.spark
 GPS_TABLE = next(table for table in STREAM_TABLES if table.name == "gps")

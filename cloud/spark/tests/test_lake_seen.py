@@ -25,8 +25,7 @@ def numbers(intervals: Integers) -> set[int]:
 
 
 def ask(seen: Seen, rows: Rows) -> list[bool]:
-    for day in seen.missing_days({row[2] for row in rows}):
-        seen.cover(day, {})
+    seen.cover(seen.missing_days({row[2] for row in rows}), {})
     flags: list[bool] = seen.suspects(make_ids(rows)).tolist()
     return flags
 
@@ -63,18 +62,17 @@ def test_a_reading_of_a_day_that_is_not_held_is_suspected() -> None:
 
 def test_an_old_day_and_its_boots_make_room_for_a_new_one() -> None:
     seen = Seen(days_max=2)
-    for day in (DAY, DAY + 1):
-        seen.cover(day, {})
+    seen.cover([DAY, DAY + 1], {})
     seen.add(make_ids([(0, 1, DAY), (1, 1, DAY + 1)]))
     assert seen.intervals == 2
-    seen.cover(DAY + 2, {})
+    seen.cover([DAY + 2], {})
     assert (seen.days, seen.intervals) == ({DAY + 1, DAY + 2}, 1)
     assert ask(seen, [(0, 1, DAY), (0, 2, DAY + 1), (1, 1, DAY + 2)]) == [True, False, True]
 
 
 def test_what_the_tables_hold_of_a_day_is_suspected() -> None:
     seen = Seen()
-    seen.cover(DAY, {BOOTS[0]: np.array([[1, 3], [7, 7]])})
+    seen.cover([DAY], {BOOTS[0]: (np.array([[1, 3], [7, 7]]), DAY)})
     assert ask(seen, [(0, n, DAY) for n in (1, 3, 4, 6, 7, 8)]) == [True, True, False, False, True, False]
     assert ask(seen, [(1, 1, DAY)]) == [False]
 
@@ -82,7 +80,7 @@ def test_what_the_tables_hold_of_a_day_is_suspected() -> None:
 def test_an_id_of_another_form_is_always_suspected() -> None:
     seen = Seen()
     ids = Ids(boots=np.array([-1, -1]), names=[], sequences=np.array([0, 0]), days=np.array([DAY, DAY]))
-    seen.cover(DAY, {})
+    seen.cover([DAY], {})
     assert seen.suspects(ids).all()
     seen.add(ids)
     assert seen.intervals == 0

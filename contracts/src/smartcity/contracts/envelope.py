@@ -16,7 +16,11 @@ SPEC_VERSION = "1.0"
 METADATA_PROPERTY = "metadata"
 """User property whose JSON object carries what the native payload cannot."""
 
-_ID = re.compile(r"([0-9a-f]{16})\.([1-9][0-9]{0,17})")
+BOOT_CHARACTERS = 16
+BOOT_ID_PATTERN = rf"[0-9a-f]{{{BOOT_CHARACTERS}}}\.[1-9][0-9]{{0,17}}"
+"""`<boot>.<sequence>`, the id of a reading of our devices."""
+
+_ID = re.compile(BOOT_ID_PATTERN)
 _SOURCE = re.compile(rf"/devices/({DEVICE_NAME_PATTERN})")
 ATTRIBUTES = ("specversion", "id", "source", "type", "time")
 
@@ -91,10 +95,9 @@ def parse_id(value: str) -> tuple[str, int]:
     Raises:
         EnvelopeError: it is not `<16 hex digits>.<positive number>`.
     """
-    match = _ID.fullmatch(value)
-    if match is None:
+    if _ID.fullmatch(value) is None:
         raise EnvelopeError(f"id is {value!r}, not <16 hexadecimal digits>.<sequence>")
-    return match[1], int(match[2])
+    return value[:BOOT_CHARACTERS], int(value[BOOT_CHARACTERS + 1 :])
 
 
 def format_time(value: datetime) -> str:

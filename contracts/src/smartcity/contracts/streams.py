@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from .envelope import BOOT_ID_PATTERN
 from .fields import nullable, required
 from .limits import DEVICE_NAME_PATTERN
 
-ID_PATTERN = r"[0-9a-f]{16}\.[1-9][0-9]{0,17}|foreign-[0-9a-f]{32}"
+ID_PATTERN = rf"{BOOT_ID_PATTERN}|foreign-[0-9a-f]{{32}}"
 """`<boot>.<sequence>` for our devices; for messages without an envelope, an id that the bridge gives per reception."""
 
 SHA256_PATTERN = r"[0-9a-f]{64}"

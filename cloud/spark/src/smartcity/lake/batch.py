@@ -13,14 +13,14 @@ from pyspark.sql import DataFrame
 
 from smartcity.contracts.streams import CAMERA, STREAM_BY_NAME
 
-from .commit import BatchIdentity, Commit, append, is_committed, load
-from .deduplicate import Repeats, find_repeats, fresh_rows, spans_of, without
+from .commit import BatchIdentity, Commit, append, is_committed
+from .deduplicate import find_repeats, fresh_rows, spans_of, without
 from .frames import store_frames
-from .keys import Keys, collect_keys
+from .keys import collect_keys
 from .parse import dead_letter_rows, stream_rows, with_lake_time
 from .seen import Seen
 from .settings import Storage
-from .tables import TABLES, Table
+from .tables import DEAD_LETTERS, TABLES, Table, load
 
 ROWS_PER_FILE = 200_000
 """One file per day and batch up to this many rows."""
@@ -54,16 +54,23 @@ def process_batch(parsed: DataFrame, identity: BatchIdentity, storage: Storage, 
         held = {table: load(spark, table) for table in TABLES if table.name in counts}
         skipped = [table for table in held if is_committed(held[table], identity)]
         todo = {table: held[table] for table in held if table not in skipped}
-        repeats = find_repeats(spark, keys, todo, seen)
+        readings = keys.readings()
+        ids = readings.ids()
+        repeats = find_repeats(spark, readings, ids, todo, seen)
         rows = with_lake_time(parsed, began_at)
 
         def bring(table: Table) -> Commit:
-            fresh = _new_rows(rows, keys.of_table(table.name), table, repeats[table.name])
-            return _bring(fresh, table, identity, storage)
+            if table is DEAD_LETTERS:
+                spans = spans_of(keys.of_table(table.name).microseconds())
+                fresh = fresh_rows(spark, dead_letter_rows(rows), table, spans)
+            else:
+                fresh = without(stream_rows(rows, STREAM_BY_NAME[table.name], table), repeats[table.name])
+            files = 1 + counts[table.name] // ROWS_PER_FILE
+            return _bring(fresh.drop("partition", "offset").coalesce(files), table, identity, storage)
 
         with ThreadPoolExecutor(max_workers=TABLES_AT_ONCE, thread_name_prefix="table") as pool:
             commits = dict(zip(todo, pool.map(bring, todo), strict=True))
-        seen.add(keys.readings().ids())
+        seen.add(ids)
         seen.snapshots |= {table.name: commit.snapshot_id for table, commit in commits.items()}
     except BaseException:
         seen.forget()
@@ -78,16 +85,6 @@ def process_batch(parsed: DataFrame, identity: BatchIdentity, storage: Storage, 
         duplicates={table.name: counts[table.name] - commit.rows for table, commit in commits.items()},
         skipped=tuple(table.name for table in skipped),
     )
-
-
-def _new_rows(parsed: DataFrame, keys: Keys, table: Table, repeats: Repeats) -> DataFrame:
-    """The batch's rows for one table, but those that it holds; `keys` are theirs."""
-    stream = STREAM_BY_NAME.get(table.name)
-    if stream is None:
-        fresh = fresh_rows(parsed.sparkSession, dead_letter_rows(parsed), table, spans_of(keys.microseconds()))
-    else:
-        fresh = without(stream_rows(parsed, stream, table), repeats)
-    return fresh.drop("partition", "offset").coalesce(1 + keys.rows.num_rows // ROWS_PER_FILE)
 
 
 def _bring(fresh: DataFrame, table: Table, identity: BatchIdentity, storage: Storage) -> Commit:

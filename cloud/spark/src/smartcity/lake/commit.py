@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
 from .errors import TransientError
-from .tables import Table
+from .tables import Table, load
 
 QUERY_ID = "stream.query-id"
 BATCH_ID = "stream.batch-id"
@@ -140,9 +140,3 @@ def append(rows: DataFrame, table: Table, batch: BatchIdentity) -> Commit:
     if snapshot is None or int(snapshot.summary().get(BATCH_ID)) != batch.batch_id:
         raise TransientError(f"{table.qualified_name} does not show batch {batch.batch_id}, which was just appended")
     return Commit(rows=int(snapshot.summary().get("added-records") or 0), snapshot_id=int(snapshot.snapshotId()))
-
-
-def load(spark: SparkSession, table: Table) -> Any:
-    """The `org.apache.iceberg.Table`, fresh from the catalog."""
-    jvm: Any = spark.sparkContext._jvm
-    return jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, table.qualified_name)

@@ -18,15 +18,15 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as fn
 
-from .commit import changed_since, load, snapshot_id
+from smartcity.contracts.envelope import BOOT_CHARACTERS, BOOT_ID_PATTERN
+
+from .commit import changed_since, snapshot_id
 from .keys import DAY_US, Keys
-from .seen import Integers, Seen
-from .tables import STREAM_TABLES, Table
+from .seen import Ids, Integers, Seen
+from .tables import STREAM_TABLES, Table, load
 
 SPANS_MAX = 64
 """The most spans that one look-up names; the oldest beyond it are merged into one."""
-
-_ID = r"^[0-9a-f]{16}[.][0-9]{1,18}$"
 
 Repeats = list[tuple[int, int]]
 """Kafka partition and offset of records of one topic."""
@@ -57,16 +57,16 @@ def merge_spans(spans: Sequence[Span], spans_max: int = SPANS_MAX) -> list[Span]
     return [Span(first_us=old[0].first_us, last_us=max(span.last_us for span in old)), *ordered[excess + 1 :]]
 
 
-def find_repeats(spark: SparkSession, keys: Keys, held: Mapping[Table, Any], seen: Seen) -> dict[str, Repeats]:
+def find_repeats(
+    spark: SparkSession, readings: Keys, ids: Ids, held: Mapping[Table, Any], seen: Seen
+) -> dict[str, Repeats]:
     """By table: partition and offset in Kafka of the readings that it holds, or that repeat an earlier one.
 
-    `held` has the tables that will be written, as `org.apache.iceberg.Table`s. `seen` learns the days that the batch
-    touches; what the batch holds it learns when that is committed.
+    `ids` are those of `readings`; `held` has the tables that will be written, as `org.apache.iceberg.Table`s. `seen`
+    learns the days that the batch touches; what the batch holds it learns when that is committed.
     """
     if any(table.name in seen.snapshots and changed_since(held[table], seen.snapshots[table.name]) for table in held):
         seen.forget()
-    readings = keys.readings()
-    ids = readings.ids()
     _cover(spark, seen, seen.missing_days(np.unique(ids.days).tolist()))
     suspects = readings.where(seen.suspects(ids))
     return {table.name: repeated(spark, table, suspects.of_table(table.name)) for table in held}
@@ -79,9 +79,8 @@ def _cover(spark: SparkSession, seen: Seen, days: Sequence[int]) -> None:
     tables = {table: load(spark, table) for table in STREAM_TABLES}
     for table, iceberg_table in tables.items():
         seen.snapshots.setdefault(table.name, snapshot_id(iceberg_table))
-    for day in days:
-        found = any(has_rows(iceberg_table, table, _whole(day)) for table, iceberg_table in tables.items())
-        seen.cover(day, intervals_of_day(spark, day) if found else {})
+    held = [day for day in days if any(has_rows(found, table, _whole(day)) for table, found in tables.items())]
+    seen.cover(days, intervals_of(spark, held) if held else {})
 
 
 def has_rows(iceberg_table: Any, table: Table, span: Span) -> bool:
@@ -133,26 +132,33 @@ def without(rows: DataFrame, repeats: Repeats) -> DataFrame:
     return rows.join(fn.broadcast(places), ["partition", "offset"], "left_anti")
 
 
-def intervals_of_day(spark: SparkSession, day: int) -> dict[str, Integers]:
-    """What all streams' tables hold of a day (counted from 1970-01-01 UTC): intervals of sequences by boot."""
-    span = [_whole(day)]
-    ids = reduce(
-        DataFrame.unionAll,
-        (spark.table(t.qualified_name).where(within(t.time_column, span)).select("id") for t in STREAM_TABLES),
-    )
-    numbers = ids.where(fn.col("id").rlike(_ID)).selectExpr(
-        "left(id, 16) AS boot", "cast(substring(id, 18) AS long) AS n"
-    )
+def intervals_of(spark: SparkSession, days: Sequence[int]) -> dict[str, tuple[Integers, int]]:
+    """What all streams' tables hold of some days (counted from 1970-01-01 UTC).
+
+    By boot: intervals of its sequences, shape (n, 2), and the newest day of them.
+    """
+    spans = [_whole(day) for day in days]
+
+    def numbers(table: Table) -> DataFrame:
+        rows = spark.table(table.qualified_name).where(within(table.time_column, spans))
+        return rows.where(fn.col("id").rlike(f"^{BOOT_ID_PATTERN}$")).select(
+            fn.left("id", fn.lit(BOOT_CHARACTERS)).alias("boot"),
+            fn.substring("id", BOOT_CHARACTERS + 2, 18).cast("long").alias("n"),
+            fn.unix_date(fn.to_date(table.time_column)).alias("day"),
+        )
+
     order = Window.partitionBy("boot").orderBy("n")
-    runs = numbers.withColumn("run", fn.col("n") - fn.dense_rank().over(order)).groupBy("boot", "run")
-    found = runs.agg(fn.min("n").alias("first"), fn.max("n").alias("last")).orderBy("boot", "first").toArrow()
-    return dict(_by_boot(found))
+    ids = reduce(DataFrame.unionAll, map(numbers, STREAM_TABLES))
+    runs = ids.withColumn("run", fn.col("n") - fn.dense_rank().over(order)).groupBy("boot", "run")
+    bounds = runs.agg(fn.min("n").alias("first"), fn.max("n").alias("last"), fn.max("day").alias("day"))
+    return dict(_by_boot(bounds.orderBy("boot", "first").toArrow()))
 
 
-def _by_boot(found: pa.Table) -> Iterable[tuple[str, Integers]]:
-    rows = zip(found["boot"].to_pylist(), found["first"].to_pylist(), found["last"].to_pylist(), strict=True)
+def _by_boot(bounds: pa.Table) -> Iterable[tuple[str, tuple[Integers, int]]]:
+    rows = zip(*(bounds[name].to_pylist() for name in ("boot", "first", "last", "day")), strict=True)
     for boot, of_boot in itertools.groupby(rows, key=lambda row: row[0]):
-        yield boot, np.array([(first, last) for _, first, last in of_boot], dtype=np.int64)
+        found = np.array([row[1:] for row in of_boot], dtype=np.int64)
+        yield boot, (found[:, :2], int(found[:, 2].max()))
 
 
 def fresh_rows(spark: SparkSession, rows: DataFrame, table: Table, spans: Sequence[Span]) -> DataFrame:

@@ -46,7 +46,7 @@ def describe(storage: Storage) -> list[Description]:
     Raises:
         TransientError: AWS does not answer, or refuses.
     """
-    glue = boto3.client("glue", region_name=storage.region, endpoint_url=storage.endpoint)
+    glue = glue_client(storage)
     try:
         return [_describe(glue, storage, name) for name in NAMES]
     except (BotoCoreError, ClientError) as error:
@@ -60,6 +60,10 @@ def _describe(glue: Any, storage: Storage, name: str) -> Description:
     place = urlsplit(location)
     body = s3_client(storage).get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"].read()
     return dataclasses.replace(read_metadata(name, json.loads(body)), metadata_location=location)
+
+
+def glue_client(storage: Storage) -> Any:
+    return boto3.client("glue", region_name=storage.region, endpoint_url=storage.endpoint)
 
 
 def metadata_location(glue: Any, name: str) -> str | None:

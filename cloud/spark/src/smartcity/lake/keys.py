@@ -10,13 +10,12 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as fn
 
+from smartcity.contracts.envelope import BOOT_CHARACTERS, BOOT_ID_PATTERN
+
 from .seen import Flags, Ids, Integers
 from .tables import DEAD_LETTERS
 
 DAY_US = 86_400 * 1_000_000
-_BOOT_CHARACTERS = 16
-_ID = r"^[0-9a-f]{16}\.[0-9]{1,18}$"
-"""`envelope.parse_id`'s form. The ids of foreign messages have another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +43,11 @@ class Keys:
         return np.asarray(self.rows["us"], dtype=np.int64)
 
     def ids(self) -> Ids:
-        """The ids as numbers, of records that are no dead letters."""
+        """The ids as numbers, of records that are no dead letters. Those of foreign messages have another form."""
         text = self.rows["id"].combine_chunks()
-        numbered = pc.match_substring_regex(text, _ID)
-        boots = pc.dictionary_encode(pc.utf8_slice_codeunits(text, 0, _BOOT_CHARACTERS))
-        boots = boots.combine_chunks() if isinstance(boots, pa.ChunkedArray) else boots
-        sequences = pc.if_else(numbered, pc.utf8_slice_codeunits(text, _BOOT_CHARACTERS + 1, 64), "0")
+        numbered = pc.match_substring_regex(text, f"^{BOOT_ID_PATTERN}$")
+        boots = pc.dictionary_encode(pc.utf8_slice_codeunits(text, 0, BOOT_CHARACTERS))
+        sequences = pc.if_else(numbered, pc.utf8_slice_codeunits(text, BOOT_CHARACTERS + 1, 64), "0")
         return Ids(
             boots=np.where(np.asarray(numbered), np.asarray(boots.indices, dtype=np.int64), -1),
             names=boots.dictionary.to_pylist(),

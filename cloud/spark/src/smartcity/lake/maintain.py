@@ -24,13 +24,13 @@ from pyspark.sql import SparkSession
 
 from smartcity.contracts.topics import KAFKA_TOPICS
 
-from .commit import drop_tags, load, tag_newest
+from .commit import drop_tags, tag_newest
 from .describe import Description, describe
 from .drive import classify
 from .errors import TerminalError, TransientError
 from .session import CATALOG
 from .settings import Limits, Storage
-from .tables import TABLES, Table
+from .tables import TABLES, Table, load
 
 _log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections import defaultdict
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
@@ -29,9 +30,10 @@ LineSegment = tuple[str, float, float, float, float, float, float]
 Projected = tuple[float, float, float, float, float, float, float, float, float, str]
 """A segment as a cell's look-up needs it, see `_project`; the fields are those of GRID_SCHEMA."""
 
-GRID_SCHEMA = (
-    "cell long, north double, east double, segments array<struct<by_lat: double, by_lon: double, at_origin: double, "
-    "x0: double, y0: double, dx: double, dy: double, km0: double, dkm: double, route: string>>"
+_NUMBERS = ("by_lat", "by_lon", "at_origin", "x0", "y0", "dx", "dy", "km0", "dkm")
+_PROJECTED = pa.struct([*((name, pa.float64()) for name in _NUMBERS), ("route", pa.string())])
+GRID_SCHEMA = pa.schema(
+    [("cell", pa.int64()), ("north", pa.float64()), ("east", pa.float64()), ("segments", pa.list_(_PROJECTED))]
 )
 
 
@@ -118,8 +120,10 @@ def _span(low: float, high: float) -> range:
 
 
 def grid_table(spark: SparkSession) -> DataFrame:
-    """The grid as a small table, kept in memory."""
-    return spark.createDataFrame(grid(), GRID_SCHEMA).coalesce(1).persist()
+    """The grid as a small table, kept in memory. It goes to the JVM as Arrow: row by row it took five seconds."""
+    columns = zip(zip(*grid(), strict=True), GRID_SCHEMA, strict=True)
+    arrays = [pa.array(values, field.type) for values, field in columns]
+    return spark.createDataFrame(pa.Table.from_arrays(arrays, schema=GRID_SCHEMA)).coalesce(1).persist()
 
 
 def with_place(rows: DataFrame, grid_rows: DataFrame, latitude: Column, longitude: Column) -> DataFrame:

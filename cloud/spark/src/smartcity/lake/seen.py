@@ -72,16 +72,16 @@ class Seen:
         newest = sorted(self.days | set(touched), reverse=True)[: self._days_max]
         return [day for day in newest if day not in self.days]
 
-    def cover(self, day: int, found: Mapping[str, Integers]) -> None:
-        """Take in everything that the tables hold of a day: intervals by boot. The oldest day may be let go for it."""
-        for boot, intervals in found.items():
-            self._add(boot, intervals, day)
-        self.days.add(day)
-        if len(self.days) > self._days_max:
-            self.days.remove(min(self.days))
-            oldest = min(self.days)
-            for boot in [boot for boot, newest in self._newest_day.items() if newest < oldest]:
-                del self._newest_day[boot], self._intervals[boot]
+    def cover(self, days: Iterable[int], found: Mapping[str, tuple[Integers, int]]) -> None:
+        """Take in everything that the tables hold of some days: by boot, its intervals and the newest day of them.
+
+        The oldest days may be let go for them.
+        """
+        for boot, (intervals, newest_day) in found.items():
+            self._add(boot, intervals, newest_day)
+        self.days = set(sorted({*self.days, *days}, reverse=True)[: self._days_max])
+        for boot in [boot for boot, newest in self._newest_day.items() if newest < min(self.days)]:
+            del self._newest_day[boot], self._intervals[boot]
 
     def suspects(self, ids: Ids) -> Flags:
         """True where a reading may be in a table already, or stands twice in `ids`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -103,6 +104,12 @@ def create_statement(table: Table) -> str:
     )
 
 
+def load(spark: SparkSession, table: Table) -> Any:
+    """The `org.apache.iceberg.Table`, fresh from the catalog."""
+    jvm: Any = spark.sparkContext._jvm
+    return jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, table.qualified_name)
+
+
 def _grow(spark: SparkSession, table: Table) -> None:
     there = {field.name: field.dataType.simpleString() for field in spark.table(table.qualified_name).schema}
     missing = missing_columns(table, there)
@@ -113,7 +120,7 @@ def _grow(spark: SparkSession, table: Table) -> None:
 
 def _set_properties(spark: SparkSession, table: Table) -> None:
     """Tables of an earlier version get today's properties; files that are there stay as they are."""
-    there = {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES {table.qualified_name}").collect()}
+    there = load(spark, table).properties()
     # Iceberg keeps the format's version outside the properties, and upgrading it is a decision of its own.
     changed = {
         name: value for name, value in _PROPERTIES.items() if name != "format-version" and there.get(name) != value

@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-import boto3
-
 from smartcity.contracts.tables import DATABASE
 
-from ..describe import metadata_location
+from ..describe import glue_client, metadata_location
 from ..errors import TransientError
 from ..partitions import count_days
 from ..settings import Storage
@@ -35,8 +33,7 @@ def days_of(storage: Storage, table: str) -> Days:
         TransientError: the table does not exist yet, or AWS does not answer.
         TerminalError: the table is not partitioned by day.
     """
-    glue = boto3.client("glue", region_name=storage.region, endpoint_url=storage.endpoint)
-    location = metadata_location(glue, table)
+    location = metadata_location(glue_client(storage), table)
     if location is None:
         raise TransientError(f"there is no table {DATABASE}.{table} yet: `smartcity-lake run` makes it")
     return {day: (count.records, count.deletes) for day, count in count_days(storage, location).items()}
