@@ -25,8 +25,8 @@ from smartcity.contracts.tables import DEAD_LETTERS_TABLE
 from smartcity.lake.commit import BatchIdentity
 
 ROOT = Path(__file__).resolve().parents[1]
-SEED = 5
-"""Its plan: a random kill, a driver stopped between two tables, kills between two tables and before the checkpoint."""
+SEED = 13
+"""Its plan: a kill between two tables, then a driver stopped between two others."""
 TIMEOUT_S = 540
 
 
@@ -248,10 +248,10 @@ def test_a_kill_is_reported_with_the_work_that_it_met() -> None:
 @pytest.mark.spark
 @pytest.mark.timeout(TIMEOUT_S + 60)
 def test_a_driver_killed_between_its_commits_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """A few of the kills that `python -m tests.lake_kills` does: by default 20 at chosen and 30 at random moments."""
+    """Two of the kills that `python -m tests.lake_kills` does: by default 20 at chosen and 30 at random moments."""
     path = tmp_path / "report.json"
     command = [sys.executable, "-m", "tests.lake_kills", "--short", "--seed", str(SEED)]
-    command += ["--injected", "2", "--random", "1", "--stopped", "1", "--var", str(tmp_path / "var")]
+    command += ["--injected", "1", "--random", "0", "--stopped", "1", "--var", str(tmp_path / "var")]
     done = subprocess.run(
         [*command, "--json", str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_S, check=False
     )
@@ -263,8 +263,7 @@ def test_a_driver_killed_between_its_commits_loses_and_doubles_nothing(tmp_path:
     assert (lake["lost"], lake["duplicated"], lake["altered"], lake["unknown"]) == (0, 0, 0, 0)
     assert set(lake["rows"]) == {DEAD_LETTERS_TABLE, *(stream.table for stream in STREAMS)}
     assert all(lake["rows"].values())
-    assert (kills["at point"]["held-3"], kills["at point"]["uncheckpointed"], kills["random"]) == (1, 1, 1)
-    assert kills["stopped, then the supervisor ended"] == 1
+    assert (kills["at point"]["held-3"], kills["stopped, then the supervisor ended"]) == (1, 1)
     assert document["records"]["sent again"] > 50
     assert upkeep["files compacted"] > 0
     assert upkeep["snapshots expired"] > 0

@@ -12,14 +12,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from smartcity.contracts.envelope import Envelope
 from smartcity.contracts.identity import read_bundle
+from smartcity.contracts.streams import WEATHER
+from smartcity.contracts.topics import DEAD_LETTERS_TOPIC, reading_topic
 from smartcity.edge.broker import greet
 from smartcity.edge.folder import GatewayFolder
-from smartcity.local.secure import device_bundles, reader_identity
+from smartcity.edge.registry import Role
+from smartcity.lake.deadletters import BY_BRIDGE, Letter
+from smartcity.lake.deadletters_ways import MqttWay
+from smartcity.local.secure import device_bundles, operator_bundle, reader_identity
 from smartcity.local.services.kafka import record_counts
 from smartcity.local.stack import Stack
 from smartcity.local.verify.statuses import read_statuses
@@ -133,3 +140,25 @@ def test_record_replay_and_doctor_find_their_identities(secure: Stack, tmp_path:
     assert json.loads(done.stdout)["messages"] == 1
     checks = {check["name"]: check for check in json.loads(smartcity(secure, "doctor").stdout)}
     assert checks["gateway"]["level"] == "ok", checks["gateway"]
+
+
+def test_a_letter_goes_back_with_the_redrivers_identity_and_its_receipt_is_read(secure: Stack) -> None:
+    kafka, now = secure.place().address("kafka"), datetime.now(UTC)
+    envelope = Envelope(
+        boot="00000000000000b2", sequence=1, device_id="wt-wx-01", event_type=WEATHER.event_type, time=now
+    )
+    report = {
+        "latitude": 43.5183, "longitude": -79.8774, "temperature": 12.5, "condition": "clear", "precipitation": 0.0,
+        "wind_speed": 9.0, "humidity": 50.0, "air_quality_index": 20.0,
+    }  # fmt: skip
+    letter = Letter(
+        reason="contract_violation", detail=None, refused_by=BY_BRIDGE, device_id="wt-wx-01", id=envelope.id,
+        mqtt_topic=reading_topic("wt-wx-01", WEATHER), properties=json.dumps(envelope.properties()), payload_sha256="",
+        received_at=now, kafka_topic=DEAD_LETTERS_TOPIC, kafka_partition=0, kafka_offset=0,
+        payload=json.dumps(report).encode(),
+    )  # fmt: skip
+    before = record_counts(kafka)
+    identity = read_bundle(operator_bundle(secure.layout, "smartcity-redriver", Role.REDRIVER))
+    with MqttWay(identity.host, secure.place().ports["mqtt"], tls=identity.tls(), confirm_timeout_s=20) as way:
+        assert way.send([letter]) == {}
+    assert record_counts(kafka) == {**before, WEATHER.kafka_topic: before[WEATHER.kafka_topic] + 1}

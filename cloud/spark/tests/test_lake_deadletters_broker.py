@@ -19,8 +19,9 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from smartcity.lake.deadletters import Letter
+from smartcity.lake.deadletters_command import mqtt_way as connect
 from smartcity.lake.deadletters_ways import MqttWay
-from smartcity.lake.errors import TransientError
+from smartcity.lake.errors import TerminalError, TransientError
 
 pytestmark = pytest.mark.broker
 BOOT = "0123456789abcdef"
@@ -132,3 +133,8 @@ def test_a_gateway_that_is_not_there_is_named() -> None:
         port = held.getsockname()[1]
         with pytest.raises(TransientError, match=f"127.0.0.1:{port} does not answer"), MqttWay("127.0.0.1", port):
             pass
+
+
+def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TerminalError, match=r"nobody\.pem cannot be read"):
+        connect(None, tmp_path / "nobody.pem")

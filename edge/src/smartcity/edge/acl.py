@@ -20,8 +20,9 @@ _RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.BRIDGE: (f"read {DEVICES_FILTER}", f"write {receipt_topic('#')}"),
     Role.DASHBOARD: (f"read {DEVICES_FILTER}", f"read {BROKER_STATE}"),
     Role.RECORDER: ("read #",),
-    # A status speaks of a connection that a replay does not have.
+    # A status speaks of a connection that neither a replay nor a letter sent back has.
     Role.REPLAYER: ("deny devices/+/status", f"write {DEVICES_FILTER}"),
+    Role.REDRIVER: ("deny devices/+/status", f"write {DEVICES_FILTER}", f"read {receipt_topic('#')}"),
     Role.PROBE: (f"read {BROKER_STATE}",),
 }
 """`read #` reaches everything but `$SYS`. Subscribing is never refused by Mosquitto 2.0; delivering is."""

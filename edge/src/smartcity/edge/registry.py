@@ -24,6 +24,7 @@ class Role(StrEnum):
     DASHBOARD = "dashboard"
     RECORDER = "recorder"
     REPLAYER = "replayer"
+    REDRIVER = "redriver"
     PROBE = "probe"
 
 

@@ -11,15 +11,20 @@ import os
 import sys
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from smartcity.contracts.identity import IdentityError, read_bundle
 from smartcity.contracts.reasons import Reason
 from smartcity.contracts.streams import STREAM_BY_NAME
 
 from .deadletters import BY_BRIDGE, Letter, Wanted, read_letters
 from .deadletters_redrive import Claims, Way, redrive
-from .errors import EXIT_OK, EXIT_TRANSIENT, EXIT_USAGE
+from .errors import EXIT_OK, EXIT_TRANSIENT, EXIT_USAGE, TerminalError
 from .settings import read_storage
+
+if TYPE_CHECKING:
+    from .deadletters_ways import MqttWay
 
 LISTED_MAX = 50
 SHOWN_BYTES_MAX = 4096
@@ -44,8 +49,11 @@ def add_commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParse
     back.add_argument("--all", action="store_true", help="all of them")
     back.add_argument("--again", action="store_true", help="also those that were sent back before")
     back.add_argument("--dry-run", action="store_true", help="say how many, and send nothing")
-    mqtt = os.environ.get("SMARTCITY_MQTT", "localhost:1883")
-    back.add_argument("--mqtt", type=_broker, default=mqtt, metavar="HOST:PORT", help=f"the gateway (default {mqtt})")
+    back.add_argument("--mqtt", type=_broker, default=os.environ.get("SMARTCITY_MQTT"), metavar="HOST:PORT",
+                      help="the gateway (SMARTCITY_MQTT); else the identity's, or localhost:1883")  # fmt: skip
+    back.add_argument("--mqtt-identity", type=Path, default=os.environ.get("SMARTCITY_REDRIVE_IDENTITY"),
+                      metavar="FILE", help="bundle of smartcity-edge add-operator NAME --role redriver: TLS "
+                      "(SMARTCITY_REDRIVE_IDENTITY)")  # fmt: skip
     kafka = os.environ.get("SMARTCITY_KAFKA", "localhost:9092")
     back.add_argument("--kafka", default=kafka, metavar="HOST:PORT", help=f"Kafka (default {kafka})")
     for command in (listing, back):
@@ -151,13 +159,13 @@ def _redrive(options: argparse.Namespace) -> int:
               f"{len(letters)} letters of {len(keys)} messages would be sent back")  # fmt: skip
         return EXIT_OK
     # Imported here: only sending needs the clients of both brokers.
-    from .deadletters_ways import KafkaWay, MqttWay  # noqa: PLC0415
+    from .deadletters_ways import KafkaWay  # noqa: PLC0415
 
     needed = {letter.refused_by for letter in read_letters(storage, wanted, with_payload=False)}
     with contextlib.ExitStack() as stack:
         ways: dict[str, Way] = {}
         if BY_BRIDGE in needed:  # Connected before anything is claimed.
-            ways[BY_BRIDGE] = stack.enter_context(MqttWay(*options.mqtt))
+            ways[BY_BRIDGE] = stack.enter_context(mqtt_way(options.mqtt, options.mqtt_identity))
         if needed - {BY_BRIDGE}:
             ways["lake"] = KafkaWay(options.kafka)
         letters_back = read_letters(storage, wanted, with_payload=True)
@@ -172,6 +180,23 @@ def _redrive(options: argparse.Namespace) -> int:
     result = {name: counts[name] for name in names}
     print(json.dumps(result) if options.json else ", ".join(f"{number} {name}" for name, number in result.items()))
     return EXIT_TRANSIENT if counts["failed"] or counts["unclear"] else EXIT_OK
+
+
+def mqtt_way(address: tuple[str, int] | None, bundle: Path | None) -> MqttWay:
+    """To the gateway at an address, or the one that an identity names.
+
+    Raises:
+        TerminalError: the identity cannot be used.
+    """
+    from .deadletters_ways import MqttWay  # noqa: PLC0415
+
+    if bundle is None:
+        return MqttWay(*(address or ("localhost", 1883)))
+    try:
+        identity = read_bundle(bundle)
+        return MqttWay(*(address or (identity.host, identity.port)), tls=identity.tls())
+    except IdentityError as error:
+        raise TerminalError(str(error)) from error
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import ssl
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -34,9 +35,13 @@ Identity = tuple[str, str, int]
 class MqttWay:
     """To the topics that the letters came on, at QoS 1. A letter is safe when the bridge has sent its receipt, which
     says that Kafka has it; one without a device's id gets none, and counts as safe when the gateway has it.
+
+    With `tls` the gateway takes the certificate's name as user and client id.
     """
 
-    def __init__(self, host: str, port: int, *, confirm_timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
+    def __init__(
+        self, host: str, port: int, *, tls: ssl.SSLContext | None = None, confirm_timeout_s: float = CONFIRM_TIMEOUT_S
+    ) -> None:
         self._address = (host, port)
         self._confirm_timeout_s = confirm_timeout_s
         self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
@@ -44,6 +49,8 @@ class MqttWay:
         self._devices: set[str] = set()
         client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         client.connect_timeout = CONNECT_TIMEOUT_S
+        if tls is not None:
+            client.tls_set_context(tls)
         client.on_connect = self._on_connect
         client.on_subscribe = lambda *_: self._events.put(("subscribed", None))
         client.on_publish = lambda _c, _u, mid, code, _p: self._events.put(("accepted", (mid, code.value)))

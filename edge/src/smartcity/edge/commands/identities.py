@@ -19,7 +19,7 @@ from ..identities import Bundle
 from ..registry import Certificate, Registry, Role
 from .flags import add_gateway, address, host, positive
 
-_OPERATORS = (Role.RECORDER, Role.REPLAYER, Role.DASHBOARD, Role.BRIDGE)
+_OPERATORS = (Role.RECORDER, Role.REPLAYER, Role.REDRIVER, Role.DASHBOARD, Role.BRIDGE)
 _SOON = timedelta(days=7)
 
 
@@ -36,7 +36,7 @@ def add_parsers(commands: Any) -> None:
     device.set_defaults(run=_add, role=Role.DEVICE)
     operator = commands.add_parser(
         "add-operator",
-        help="issue the identity of a recorder, a replayer, a further dashboard or bridge",
+        help="issue the identity of a recorder, a replayer, a redriver, a further dashboard or bridge",
         description="Roles: " + "; ".join(f"{role} may {describe(role)}" for role in _OPERATORS),
         epilog="example: smartcity-edge add-operator alice-laptop --role recorder",
     )

@@ -6,8 +6,11 @@ import argparse
 import subprocess
 from typing import Any
 
+from smartcity.edge.registry import Role
+
 from ..environment import child_environment
 from ..errors import StackError
+from ..secure import operator_bundle
 from ..services.lake import LAKE
 from ..services.service import console_script
 from ..stack import Stack
@@ -46,5 +49,8 @@ def run(args: argparse.Namespace) -> int:
     additions |= LAKE.environment(place)
     named = {"SMARTCITY_MQTT": "mqtt", "SMARTCITY_KAFKA": "kafka"}
     additions |= {name: place.address(port) for name, port in named.items() if port in place.ports}
+    if place.secure and args.arguments[:2] == ["deadletters", "redrive"]:
+        bundle = operator_bundle(stack.layout, f"smartcity-{Role.REDRIVER}", Role.REDRIVER)
+        additions["SMARTCITY_REDRIVE_IDENTITY"] = str(bundle)
     command = [console_script("smartcity-lake"), *args.arguments]
     return subprocess.run(command, env=child_environment(additions), check=False).returncode
