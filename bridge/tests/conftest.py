@@ -33,6 +33,8 @@ from smartcity.contracts.envelope import Envelope
 from smartcity.contracts.streams import STREAM_BY_NAME, Stream
 from smartcity.contracts.topics import KAFKA_TOPICS, reading_topic
 
+from .loop_rig import Rig
+
 NOW = datetime(2026, 11, 21, 8, 0, 0, tzinfo=UTC)
 BOOT = "0123456789abcdef"
 RAW_TOPIC = "plant_state"
@@ -394,3 +396,8 @@ def real(kafka: Kafka, mosquitto: Mosquitto, tmp_path: Path) -> Iterator[Real]:
     yield Real(kafka=kafka, mosquitto=mosquitto, make_bridge=make)
     for bridge in made:
         bridge.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def rig(samples: Samples) -> Rig:
+    return Rig(samples)
