@@ -49,7 +49,7 @@ bench-questions: setup ## bytes that ten questions scan, beside the tutorials' l
 	@$(PYTHON) tests/bench/questions.py $(BENCH)
 
 bench-s3: setup ## S3 requests per batch of the lake; writes var/bench/s3-requests.json
-	@$(PYTHON) tests/bench/s3_requests.py
+	@$(PYTHON) tests/bench/s3_requests.py $(BENCH)
 
 bench-visible: setup ## from the bridge to Athena, at 20 vehicles in real time; writes var/bench/visible.json
 	@$(PYTHON) tests/bench/visible.py $(BENCH)

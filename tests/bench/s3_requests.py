@@ -1,13 +1,12 @@
 """How many S3 requests a batch of the lake takes, by kind: counted on the wire between the lake and its S3.
 
-    python tests/bench/s3_requests.py        # writes var/bench/s3-requests.json
-
 A stack with every stream in it runs until enough batches were made; the requests between two batches are one batch's.
 Frames are counted apart, since each is a PUT of its own. AWS charges DELETE nothing, and LIST as PUT.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import itertools
 import json
@@ -90,12 +89,18 @@ def kind(method: str, target: str) -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], epilog="example: python tests/bench/s3_requests.py"
+    )
+    parser.add_argument(
+        "--json", type=Path, default=default_var() / "bench" / "s3-requests.json", help="where to write"
+    )
+    target: Path = parser.parse_args().json
     with tempfile.TemporaryDirectory(prefix="s3-requests-") as folder:
         var = Path(folder) / "var"
         Path(folder).chmod(0o711)
         link_jars(Layout(var=default_var()), Layout(var=var))
         report = measure(var)
-    target = default_var() / "bench" / "s3-requests.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report["per_batch"]), f"→ {target}")

@@ -20,7 +20,6 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PAGE = Path("docs/scale.md")
 MEASURED = Path("docs/measured")
-S3_REQUESTS = "s3-requests.json"
 READINGS = Path("contracts/released/readings-v1.jsonl")
 FLEETS = (10_000, 1_000_000)
 HOURS = 730
@@ -46,12 +45,6 @@ class Assumptions:
     """Written by producers, before replication, to a broker of 4 vCPU."""
     kafka_mb_per_partition_s: float = 5.0
     kafka_replicas: int = 3
-    s3_puts_per_batch: float = 36.0
-    """PUT, POST, COPY and LIST, where nobody has counted them (`make bench-s3`): the bucket of a run had 22 new objects
-    per batch (four per table; offsets and commits), and the checkpoint writes under another name, renames and lists."""
-    s3_gets_per_batch: float = 60.0
-    """GET and HEAD, likewise: metadata, manifests and footers of five tables, and the checkpoint's look-ups."""
-    puts_per_frame: float = 1.0
     trigger_s: float = 10.0
     rows_per_file: int = 200_000
     lookup_gets_per_file: float = 6.0
@@ -89,7 +82,6 @@ class Measured:
     s3: dict[str, float]
     """Requests per batch."""
     puts_per_frame: float
-    s3_counted: bool = True
 
 
 STREAM_OF = {
@@ -102,9 +94,7 @@ def read(root: Path, assumed: Assumptions) -> Measured:
     def load(name: str) -> Any:
         return json.loads((root / MEASURED / name).read_text(encoding="utf-8"))
 
-    bridge, simulator, lake = (load(f"{name}.json") for name in ("bridge", "simulator", "lake"))
-    counted = (root / MEASURED / S3_REQUESTS).is_file()
-    s3 = load(S3_REQUESTS) if counted else uncounted(assumed)
+    bridge, simulator, lake, s3 = (load(f"{name}.json") for name in ("bridge", "simulator", "lake", "s3-requests"))
     fleet = simulator["fleet"]
     return Measured(
         gateway_us=1e6 * fleet["mosquitto_cpu_cores"] / fleet["readings_per_s"],
@@ -114,14 +104,7 @@ def read(root: Path, assumed: Assumptions) -> Measured:
         record_bytes=record_bytes(root, assumed),
         s3=s3["per_batch"],
         puts_per_frame=s3["puts_per_frame"],
-        s3_counted=counted,
     )
-
-
-def uncounted(assumed: Assumptions) -> dict[str, Any]:
-    """In the form of the file that `make bench-s3` writes."""
-    per_batch = {"PUT": assumed.s3_puts_per_batch, "GET": assumed.s3_gets_per_batch}
-    return {"per_batch": per_batch, "puts_per_frame": assumed.puts_per_frame}
 
 
 def record_bytes(root: Path, assumed: Assumptions) -> dict[str, float]:
@@ -209,7 +192,6 @@ def measured_table(m: Measured) -> str:
     bridge = ", ".join(f"{name} {value:g}" for name, value in m.bridge_us.items())
     size = ", ".join(f"{name} {value:,.0f}" for name, value in m.record_bytes.items())
     s3 = ", ".join(f"{name} {value:g}" for name, value in m.s3.items())
-    source = S3_REQUESTS if m.s3_counted else "**assumed**, see below"
     return table(
         ["measured", "value", "from"],
         [
@@ -218,8 +200,8 @@ def measured_table(m: Measured) -> str:
             ["bridge: more per reading where they come singly", f"{m.bridge_live_us:.1f} µs", "bridge.json, `live`"],
             ["lake: records per CPU-second", f"{m.lake_records_per_cpu_s:,.0f}", "lake.json"],
             ["Kafka record, uncompressed", f"{size} B", "readings-v1.jsonl; frame assumed"],
-            ["S3 requests per batch of five tables", s3, source],
-            ["PUTs per frame", f"{m.puts_per_frame:g}", source],
+            ["S3 requests per batch of five tables", s3, "s3-requests.json"],
+            ["PUTs per frame", f"{m.puts_per_frame:g}", "s3-requests.json"],
         ],
     )
 
