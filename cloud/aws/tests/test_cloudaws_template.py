@@ -1,4 +1,4 @@
-"""The template is what the contract renders to, passes cfn-lint and our own check, and each seeded mistake is caught."""
+"""The template is what the contract renders to and passes cfn-lint and our check; each seeded mistake is caught."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ SEEDED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "RedshiftRole: s3:GetObject on all of ${LakeBucket.Arn}/*",
     ),
     "a managed policy": (
-        lambda t: _properties(t, "CrawlerRole").update(ManagedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"]),
+        lambda t: _properties(t, "CrawlerRole").update(
+            ManagedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"]
+        ),
         "CrawlerRole: has managed policies",
     ),
     "a role for everybody": (

@@ -108,19 +108,13 @@ def _references(value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, list):
         for each in value:
             yield from _references(each)
-    if not isinstance(value, dict):
-        return
-    for key, inner in value.items():
+    for key, inner in value.items() if isinstance(value, dict) else ():
         if key == "Ref":
             yield "id", inner
         elif key == "Fn::GetAtt":
             yield "attribute", inner[0]
         elif key == "Fn::Sub":
-            text, own = (inner, {}) if isinstance(inner, str) else inner
-            for name in _NAMES.findall(text):
-                if name not in own:
-                    yield ("attribute", name.split(".")[0]) if "." in name else ("id", name)
-            yield from _references(own)
+            yield from _substituted(inner)
         else:
             if key == "Fn::If":
                 yield "condition", inner[0]
@@ -129,6 +123,14 @@ def _references(value: Any) -> Iterator[tuple[str, str]]:
             if key == "DependsOn":
                 yield from (("attribute", each) for each in _listed(inner))
             yield from _references(inner)
+
+
+def _substituted(value: Any) -> Iterator[tuple[str, str]]:
+    text, own = (value, {}) if isinstance(value, str) else value
+    for name in _NAMES.findall(text):
+        if name not in own:
+            yield ("attribute", name.split(".")[0]) if "." in name else ("id", name)
+    yield from _references(own)
 
 
 def mart_tables(template: dict[str, Any], marts: Sequence[Mart] = MARTS) -> list[str]:

@@ -1,5 +1,5 @@
-"""The saved queries as Athena's console holds them: a parameter's default is an expression that Athena computes when the
-query runs, and a parameter that has none is a `?`, for which the console asks.
+"""The saved queries as Athena's console holds them: a parameter's default is an expression that Athena computes when
+the query runs, and a parameter that has none is a `?`, for which the console asks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ANY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def console_names() -> tuple[str, ...]:
-    """Names of the queries that the console gets: all but those that ask the tables what a mart knows, which scan more."""
+    """Names of the queries that the console gets: all but those that ask the tables what a mart knows and scan more."""
     return tuple(name for name in saved_names() if not name.endswith("_from_tables"))
 
 

@@ -30,5 +30,5 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 def load_template(text: str) -> dict[str, Any]:
     """The template as nested dictionaries."""
-    template: dict[str, Any] = yaml.load(text, Loader=_Loader)  # noqa: S506
+    template: dict[str, Any] = yaml.load(text, Loader=_Loader)
     return template

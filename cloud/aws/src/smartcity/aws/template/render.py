@@ -1,4 +1,4 @@
-"""Fills in the parts of `smartcity.yaml` that follow the contract and the saved queries, or checks that they are current.
+"""Fills in the parts of `smartcity.yaml` that follow the contract and the saved queries, or checks that they are so.
 
 A part stands between `# rendered: <name>` and `# end of rendered`; the rest of the file is written by hand.
 """
