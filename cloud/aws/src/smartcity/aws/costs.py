@@ -51,6 +51,8 @@ class Assumptions:
     redshift_hours_per_day: float = 1.0
     """In which Redshift works, at its base capacity."""
     crawls_per_day: float = 1.0
+    warehouse_gb: float = 1.0
+    """The marts in Redshift."""
     readings_per_vehicle_s: float = 2.0
     """One gps, one obd; roadside devices add less than a hundredth."""
     frames_per_vehicle_s: float = 0.001
@@ -154,6 +156,11 @@ def _redshift(values: Mapping[str, str], use: Assumptions, price: Prices) -> lis
             dollars=rpu_hours * DAYS * price.redshift_rpu_h,
             basis=f"{rpu_hours:g} RPU-hours a day ({capacity} RPU, {use.redshift_hours_per_day:g} h), "
             f"at most {limit:g}: {most_of_redshift(values, price):,.0f} dollars",
+        ),
+        Cost(
+            what="Redshift storage",
+            dollars=use.warehouse_gb * price.redshift_gb_month,
+            basis=f"{use.warehouse_gb:g} GB of marts",
         ),
         Cost(what="Redshift's password", dollars=price.secret_month, basis="one secret"),
     ]

@@ -9,10 +9,7 @@ from typing import Any
 import yaml
 
 _PLAIN = ("Ref", "Condition")
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader, and CloudFormation's tags."""
+_Loader: Any = type("_Loader", (yaml.SafeLoader,), {"__doc__": "SafeLoader, and CloudFormation's tags."})
 
 
 def _intrinsic(loader: Any, tag: str, node: Any) -> dict[str, Any]:
