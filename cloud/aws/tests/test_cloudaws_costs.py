@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from smartcity.aws.costs import Assumptions, Prices, estimate, most_of_redshift
 from smartcity.aws.parameters import effective
+from smartcity.aws.stack_text import costs_text
 
 EVERYTHING = {"CreateRedshift": "true", "CreateSparkApplication": "true"}
 
@@ -56,3 +58,10 @@ def test_every_price_counts(price: str) -> None:
     assert sum(each.dollars for each in estimate(values, prices=dearer)) > sum(
         each.dollars for each in estimate(values)
     )
+
+
+def test_the_page_shows_what_plan_says() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "aws.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- costs -->\n")[1].split("\n<!-- /costs -->")[0]
+    said = costs_text(estimate(effective(EVERYTHING, None)), Assumptions(), "us-east-1")
+    assert shown == "\n".join(f"    {line}" for line in said.splitlines())

@@ -83,8 +83,8 @@ class Commands:
         message = f"Stack with id {name} does not exist"
         self.cloudformation.add_client_error("describe_stacks", "ValidationError", message, 400)
 
-    def there(self, status: str, outputs: dict[str, str] | None = None) -> None:
-        parameters = {"BucketName": "old-lake", "DatabaseName": "smartcity", "CreateRedshift": "true"}
+    def there(self, status: str, outputs: dict[str, str] | None = None, *, ours: bool = True) -> None:
+        parameters = {"BucketName": "old-lake", "DatabaseName": "smartcity", "CreateRedshift": "true"} if ours else {}
         found = {
             "StackName": "smartcity",
             "StackId": ID,
@@ -203,6 +203,19 @@ def test_a_state_that_allows_no_change_is_named_with_the_remedy(
     commands.there(status)
     with pytest.raises(StackStateError, match=f"in {status}: .*{remedy}"):
         commands.run(command)
+
+
+@pytest.mark.parametrize("command", ["plan", "deploy", "destroy"])
+def test_a_stack_that_is_not_the_lakes_is_left_alone(commands: Commands, command: str) -> None:
+    commands.there("CREATE_COMPLETE", ours=False)
+    with pytest.raises(StackStateError, match=r"not the lake's.*--stack"):
+        commands.run(command, yes="smartcity")
+
+
+def test_a_stack_under_review_can_be_destroyed(commands: Commands) -> None:
+    commands.there("REVIEW_IN_PROGRESS", ours=False)
+    _deleted(commands)
+    assert commands.run("destroy", yes="smartcity") == "stack smartcity: deleted"
 
 
 @pytest.mark.parametrize("answer", ["no", "", None])

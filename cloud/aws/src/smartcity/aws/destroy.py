@@ -33,6 +33,8 @@ class Holdings:
 def holdings(stack: Stack, *, s3: Any, glue: Any) -> Holdings:
     """Count what the stack's bucket and database hold."""
     bucket, database = stack.parameters.get("BucketName", ""), stack.parameters.get("DatabaseName", "")
+    if not bucket:
+        return Holdings(bucket=bucket, objects=None, bytes=0, database=database, tables=None)
     objects, size = 0, 0
     try:
         for page in _pages(s3, bucket):

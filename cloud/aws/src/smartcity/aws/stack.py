@@ -87,10 +87,11 @@ def previous_parameters(stack: Stack | None) -> Mapping[str, str] | None:
     """What the stack has; None where there is none to keep anything of.
 
     Raises:
-        StackStateError: it cannot be changed in its state.
+        StackStateError: it cannot be changed in its state, or is somebody else's.
     """
     if stack is None or stack.only_reviewed:
         return None
+    check_ours(stack)
     if stack.status in _UPDATABLE:
         return stack.parameters
     what = f"the stack {stack.name} is in {stack.status}"
@@ -104,6 +105,18 @@ def previous_parameters(stack: Stack | None) -> Mapping[str, str] | None:
         f"{what}: its creation or deletion failed, and it can only be removed. "
         f"Run `smartcity-aws destroy --stack {stack.name}` (data stays), then deploy again"
     )
+
+
+def check_ours(stack: Stack) -> None:
+    """A stack of this template has a bucket's name.
+
+    Raises:
+        StackStateError: it has none, so that it is another's.
+    """
+    if not stack.only_reviewed and "BucketName" not in stack.parameters:
+        raise StackStateError(
+            f"the stack {stack.name} is not the lake's: it has no parameter BucketName. Name another with --stack"
+        )
 
 
 def make_change_set(

@@ -14,7 +14,7 @@ from .errors import NotConfirmedError, StackStateError
 from .parameters import effective, given_values
 from .regions import check_region
 from .settings import Settings
-from .stack import find_stack, make_change_set, previous_parameters, remove_change_set
+from .stack import check_ours, find_stack, make_change_set, previous_parameters, remove_change_set
 from .stack_text import changes_text, costs_text, holdings_text, stack_json, stack_text
 
 Ask = Callable[[str], str]
@@ -92,6 +92,7 @@ def destroy(options: argparse.Namespace, settings: Settings, *, connect: Connect
         stack = find_stack(cloudformation, settings.stack)
         if stack is None:
             raise _absent(settings)
+        check_ours(stack)
         held = holdings(stack, s3=s3, glue=glue)
         _say(holdings_text(held, with_data=options.data))
         typed = options.yes or _answer(ask, f"Type the stack's name ({stack.name}) to delete it: ")
