@@ -66,6 +66,7 @@ lint: setup ## ruff, mypy, and whether the rendered files are up to date
 	@.venv/bin/mypy $(SOURCES)
 	@$(PYTHON) -m smartcity.contracts.render --check
 	@$(PYTHON) -m smartcity.contracts.released --check
+	@$(PYTHON) -m smartcity.aws.template.render --check
 
 up: setup ## start the stack
 	@.venv/bin/smartcity up

@@ -5,6 +5,11 @@ AwsError
 ├── EndpointError          an endpoint cannot be reached                                (transient)
 ├── ServiceError           AWS refused a call for another reason: its code and message
 ├── ConflictError          something of that name is there and is not ours, or differs
+├── StackError
+│   ├── ParameterError     a parameter that the template does not have, or without NAME=VALUE
+│   ├── StackStateError    the stack is in a state from which this cannot be done, or is not there
+│   ├── NotConfirmedError  nobody said yes
+│   └── DeploymentError    CloudFormation could not do it; its reason, and what was rolled back
 └── QueryError
     ├── WorkgroupError     the Athena workgroup is missing
     ├── QueryFailedError   the query ended FAILED or CANCELLED, with Athena's reason
@@ -32,6 +37,26 @@ class ServiceError(AwsError):
 
 class ConflictError(AwsError):
     """What should be created exists otherwise."""
+
+
+class StackError(AwsError):
+    """Nothing was done with the stack, or it failed."""
+
+
+class ParameterError(StackError):
+    """A parameter that the template does not take."""
+
+
+class StackStateError(StackError):
+    """The stack's state does not allow it."""
+
+
+class NotConfirmedError(StackError):
+    """Nobody said yes; nothing was changed."""
+
+
+class DeploymentError(StackError):
+    """CloudFormation failed; the message is its reason."""
 
 
 class QueryError(AwsError):

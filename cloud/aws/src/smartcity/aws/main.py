@@ -1,4 +1,4 @@
-"""`smartcity-aws`: prepare AWS (or the local endpoint) for the lake, and query it."""
+"""`smartcity-aws`: deploy the stack or prepare an endpoint for the lake, and query it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from .prepare import prepare
 from .query import run_query
 from .saved import given_parameters, saved_names, saved_query
 from .settings import Settings, from_environment
+from .stack_commands import add_commands
 from .table import as_csv, as_json, as_table
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry of `smartcity-aws`. Returns 0, or 1 after a message on stderr."""
+    """Entry of `smartcity-aws`. Returns 0, or 1 after a message on stderr (130 when interrupted)."""
     options = _parser().parse_args(arguments)
     try:
         output: str = options.run(options, _settings(options))
     except AwsError as error:
         print(f"smartcity-aws: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("smartcity-aws: interrupted; what was begun at AWS goes on there", file=sys.stderr)
+        return 130
     print(output)
     return 0
 
@@ -31,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     given = {
         name: getattr(options, name)
-        for name in ("region", "bucket", "database", "workgroup")
+        for name in ("region", "bucket", "database", "workgroup", "stack")
         if getattr(options, name, None)
     }
     return dataclasses.replace(from_environment(), **given)
@@ -107,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--csv", action="store_true", help="print CSV")
     command.set_defaults(run=_query)
+    add_commands(commands, common)
     return parser
 
 

@@ -14,11 +14,12 @@ from smartcity.contracts.render.glue import glue_columns
 from .clients import client, error_code, explained
 from .settings import Settings
 
-_FORMAT = {
+PARQUET: dict[str, Any] = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
 }
+"""How the catalog says Parquet."""
 _AT_ONCE_MAX = 100
 """Partitions in one BatchCreatePartition, by Glue's limit."""
 
@@ -38,7 +39,7 @@ def register_marts(settings: Settings, *, s3: Any = None, glue: Any = None) -> d
 def _register(s3: Any, glue: Any, settings: Settings, mart: Mart) -> int:
     days = _days(s3, settings.bucket, mart)
     names = {"DatabaseName": settings.database, "TableName": mart.name}
-    storage = {"Columns": glue_columns(mart.columns), "Location": f"s3://{settings.bucket}/{mart.prefix}", **_FORMAT}
+    storage = {"Columns": glue_columns(mart.columns), "Location": f"s3://{settings.bucket}/{mart.prefix}", **PARQUET}
     try:
         glue.get_table(DatabaseName=settings.database, Name=mart.name)
     except botocore.exceptions.ClientError as error:

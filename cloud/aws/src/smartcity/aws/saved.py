@@ -76,7 +76,7 @@ def parameters(name: str) -> tuple[Parameter, ...]:
     Raises:
         QueryError: see `saved_query`.
     """
-    found = _PARAMETER.findall(_text(name))
+    found = _PARAMETER.findall(saved_sql(name))
     return tuple(Parameter(name=n, kind=kind, default=default, meaning=text) for n, kind, default, text in found)
 
 
@@ -87,7 +87,7 @@ def saved_query(name: str, given: Mapping[str, str] | None = None, *, now: datet
         QueryError: there is none of that name, or what is given does not fit its parameters; the message lists those
             there are.
     """
-    text, known, given = _text(name), parameters(name), given or {}
+    text, known, given = saved_sql(name), parameters(name), given or {}
     for unknown in given.keys() - {each.name for each in known}:
         listed = ", ".join(each.name for each in known) or "none"
         raise QueryError(f"{name} has no parameter {unknown!r}; there are: {listed}")
@@ -100,7 +100,7 @@ def saved_query(name: str, given: Mapping[str, str] | None = None, *, now: datet
 
 def reads_marts(name: str) -> bool:
     """Whether a saved query asks a mart."""
-    return bool(re.search(rf"\bFROM ({'|'.join(mart.name for mart in MARTS)})\b", _text(name)))
+    return bool(re.search(rf"\bFROM ({'|'.join(mart.name for mart in MARTS)})\b", saved_sql(name)))
 
 
 def given_parameters(pairs: list[str]) -> dict[str, str]:
@@ -118,7 +118,12 @@ def given_parameters(pairs: list[str]) -> dict[str, str]:
     return found
 
 
-def _text(name: str) -> str:
+def saved_sql(name: str) -> str:
+    """A saved query as it is written: comments, and parameters by their names.
+
+    Raises:
+        QueryError: there is none of that name.
+    """
     if name not in saved_names():
         raise QueryError(f"there is no saved query {name!r}; there are: {', '.join(saved_names())}")
     return resources.files(__package__).joinpath("athena", f"{name}.sql").read_text(encoding="utf-8")

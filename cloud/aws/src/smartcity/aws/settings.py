@@ -17,6 +17,7 @@ class Settings:
     bucket: str = "smartcity-lake"
     database: str = DATABASE
     workgroup: str = "smartcity"
+    stack: str = "smartcity"
     query_timeout_s: float = 600.0
 
     @property
@@ -31,7 +32,7 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from `SMARTCITY_BUCKET`, `SMARTCITY_DATABASE`, `SMARTCITY_WORKGROUP`, `AWS_REGION`."""
+    """Settings from `SMARTCITY_BUCKET`, `_DATABASE`, `_WORKGROUP` and `_STACK`, and `AWS_REGION`."""
     given = os.environ if environment is None else environment
     default = Settings()
     return Settings(
@@ -39,4 +40,5 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         bucket=given.get("SMARTCITY_BUCKET", default.bucket),
         database=given.get("SMARTCITY_DATABASE", default.database),
         workgroup=given.get("SMARTCITY_WORKGROUP", default.workgroup),
+        stack=given.get("SMARTCITY_STACK", default.stack),
     )
