@@ -168,7 +168,7 @@ def test_iceberg_writers_at_once_lose_no_row(aws_endpoints: Any, database: str) 
 @pytest.mark.parametrize(
     ("service", "call", "arguments"),
     [
-        ("glue", "start_crawler", {"Name": "c"}),
+        ("glue", "start_workflow_run", {"Name": "w"}),
         ("sqs", "list_queues", {}),
         ("redshift-data", "list_statements", {}),
         ("athena", "create_named_query", {"Name": "n", "Database": "d", "QueryString": "SELECT 1"}),

@@ -2,6 +2,7 @@
 
 AwsError          answered to the client as AWS would: a code that its SDK knows, a message, an HTTP status
 └── QueryFailedError   ends an Athena query in the state FAILED, with the reason
+CrawlError        ends a crawl FAILED, with the message; the catalog stays as it was
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ class QueryFailedError(AwsError):
     def reason(self) -> str:
         """StateChangeReason of the query execution."""
         return f"{self.code}: {self.message}"
+
+
+class CrawlError(Exception):
+    """A crawl ends FAILED; the text is its ErrorMessage, and names what is in the way."""
 
 
 def not_served(service: str, call: str) -> AwsError:

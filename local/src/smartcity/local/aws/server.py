@@ -33,6 +33,7 @@ from .athena_metadata import AthenaMetadata
 from .athena_results import Results
 from .athena_statements import Catalogs
 from .athena_tables import S3Endpoint, TableReader
+from .crawlers import Crawlers
 from .errors import AwsError, not_served
 from .glue import ACCOUNT, GlueCatalog
 from .glue_partitions import GluePartitions
@@ -60,21 +61,24 @@ class LocalAws:
             reader = TableReader(catalog=catalog, partitions=partitions, s3=s3)
             return Catalogs(catalog=catalog, partitions=partitions, reader=reader)
 
+        s3_client = _s3_client(s3)
         queries = AthenaQueries(
-            store=store, workgroup=metadata.workgroup, new_catalogs=new_catalogs, results=Results(_s3_client(s3))
+            store=store, workgroup=metadata.workgroup, new_catalogs=new_catalogs, results=Results(s3_client)
         )
-        glue = {**catalog.actions(), **partitions.actions()}
+        crawlers = Crawlers(store=store, catalog=catalog, partitions=partitions, s3=s3_client, new_system=s3.for_arrow)
+        glue = {**catalog.actions(), **partitions.actions(), **crawlers.actions()}
         athena = {**queries.actions(), **metadata.actions()}
         self._store = store
-        self._queries = queries
+        self._closing = (queries, crawlers)
         self._services = {
             "AWSGlue": JsonService(name="glue", invalid_input="InvalidInputException", actions=glue),
             "AmazonAthena": JsonService(name="athena", invalid_input="InvalidRequestException", actions=athena),
         }
 
     def close(self) -> None:
-        """Stop queries and close the store."""
-        self._queries.close()
+        """Stop queries and crawls, and close the store."""
+        for each in self._closing:
+            each.close()
         self._store.close()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
