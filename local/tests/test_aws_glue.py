@@ -170,7 +170,7 @@ def test_iceberg_writers_at_once_lose_no_row(aws_endpoints: Any, database: str) 
     [
         ("glue", "start_workflow_run", {"Name": "w"}),
         ("sqs", "list_queues", {}),
-        ("redshift-data", "list_statements", {}),
+        ("redshift-data", "list_schemas", {"Database": "d"}),
         ("athena", "create_named_query", {"Name": "n", "Database": "d", "QueryString": "SELECT 1"}),
     ],
 )

@@ -2,6 +2,7 @@
 
 AwsError          answered to the client as AWS would: a code that its SDK knows, a message, an HTTP status
 └── QueryFailedError   ends an Athena query in the state FAILED, with the reason
+StatementError    ends a Redshift statement FAILED, with the reason; its transaction is rolled back
 CrawlError        ends a crawl FAILED, with the message; the catalog stays as it was
 """
 
@@ -25,6 +26,10 @@ class QueryFailedError(AwsError):
     def reason(self) -> str:
         """StateChangeReason of the query execution."""
         return f"{self.code}: {self.message}"
+
+
+class StatementError(Exception):
+    """A Redshift statement ends FAILED; the text is its Error, without the `ERROR: ` that begins it."""
 
 
 class CrawlError(Exception):
