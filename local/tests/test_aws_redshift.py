@@ -195,6 +195,9 @@ def test_parameters_are_values_and_never_sql(shared: Redshift) -> None:
     assert shared.rows("SELECT n FROM marts.trips WHERE n = :n AND route = :route", Parameters=given) == []
     assert "unused parameters: ['route']" in shared.error("SELECT :n", Parameters=given)
     assert ":n has no value" in shared.error("SELECT :n")
+    described = shared.done("SELECT :n", "SELECT :route, 1", Parameters=given)
+    records = shared.data.get_statement_result(Id=described["SubStatements"][1]["Id"])["Records"]
+    assert records[0][0] == {"stringValue": "a' OR '1'='1"}
 
 
 def test_an_unnamed_column_has_redshifts_name(shared: Redshift) -> None:
@@ -217,6 +220,7 @@ def test_an_unnamed_column_has_redshifts_name(shared: Redshift) -> None:
         ("CREATE MATERIALIZED VIEW v AS SELECT 1", "CREATE MATERIALIZED VIEW is not served"),
         ("SELECT 1 INTO new", "SELECT 1 INTO is not served"),
         ("BEGIN", "BEGIN is not served"),
+        ("CREATE TABLE marts.other (LIKE marts.trips)", "CREATE TABLE MARTS.OTHER is not served"),
         ("COPY marts.trips FROM 's3://b/x' IAM_ROLE default CSV", "COPY's option CSV is not served"),
         ("COPY marts.trips FROM 's3://b/x' ACCESS_KEY_ID 'a' FORMAT PARQUET", "COPY needs IAM_ROLE"),
         ("SELECT * FROM read_csv('/etc/passwd')", "READ_CSV.* in FROM is not served"),

@@ -129,7 +129,8 @@ def _column(held: Any, found: Any, name: str, kind: str, *, path: str, nested_as
     if kind.startswith("DECIMAL") and pa.types.is_decimal(arrow) and kind[7:] == f"({arrow.precision},{arrow.scale})":
         return held
     if str(arrow) in _FITS.get(kind, ()):
-        return held
+        plain = {"large_string": pa.string(), "large_binary": pa.binary()}
+        return held.cast(plain.get(str(arrow), arrow))
     hint = "; a nested column needs SUPER and the option SERIALIZETOJSON" if is_nested else ""
     raise StatementError(
         f"s3://{path} has an incompatible Parquet schema for column {name!r}: column type {kind}, Parquet schema "

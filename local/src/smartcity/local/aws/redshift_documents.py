@@ -62,7 +62,7 @@ def fail(document: dict[str, Any], message: str, *, ran: int, is_cancelled: bool
     """What ran before the failing statement is rolled back with it, hence ABORTED."""
     status = "ABORTED" if is_cancelled else "FAILED"
     subs = document.get("SubStatements")
-    where = f"Query #{ran + 1} failed with " if subs and not is_cancelled else ""
+    where = f"Query #{ran + 1} failed with " if subs and ran < len(subs) and not is_cancelled else ""
     document.update({"Status": status, "Error": f"{where}ERROR: {message}"})
     for number, each in enumerate(subs or []):
         each.update({"Status": status if number == ran else "ABORTED", "UpdatedAt": time.time()})

@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from .athena_tables import TableReader
 from .errors import AwsError, StatementError
-from .redshift_sql import parse
+from .redshift_sql import bind, parse
 from .redshift_statement import OWN_SCHEMA, Outcome, Statement
 
 MEMORY_LIMIT = "1GB"
@@ -107,13 +107,17 @@ class Warehouse:
             with cancel.lock:
                 cancel.connection = connection
             try:
-                is_read_only = True
+                is_read_only, unused = True, set(parameters)
                 for sql in statements:
                     cancel.check()
-                    parsed = parse(sql, parameters)
+                    parsed = parse(sql)
+                    if isinstance(parsed, exp.Expr):
+                        unused -= bind(parsed, parameters)
                     is_read_only &= isinstance(parsed, exp.Query)
                     one = Statement(connection, self._new_reader(), self._s3, self._new_system)
                     outcomes.append(one.run(parsed, create_database))
+                if unused:
+                    raise StatementError(f"Parameters list contains unused parameters: {sorted(unused)}")
                 if not is_read_only:
                     _note(connection, identity)
                 cancel.check()

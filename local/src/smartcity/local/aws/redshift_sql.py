@@ -62,8 +62,8 @@ class ExternalSchema:
     create_database: bool
 
 
-def parse(sql: str, parameters: Mapping[str, str]) -> exp.Expr | ExternalSchema:
-    """The one statement of `sql`, `:name` replaced by its parameter as a string literal.
+def parse(sql: str) -> exp.Expr | ExternalSchema:
+    """The one statement of `sql`.
 
     Raises:
         StatementError: it is no statement, several, or one that is not served; the text names it.
@@ -86,15 +86,21 @@ def parse(sql: str, parameters: Mapping[str, str]) -> exp.Expr | ExternalSchema:
         raise StatementError(f"{len(statements)} statements in one: give several to BatchExecuteStatement")
     (statement,) = statements
     _check_served(statement, text)
-    unused = set(parameters)
-    for place in list(statement.find_all(exp.Placeholder)):
+    return statement
+
+
+def bind(statement: exp.Expr, parameters: Mapping[str, str]) -> set[str]:
+    """Replace each `:name` by its parameter, as a string literal; the names that were used.
+
+    Raises:
+        StatementError: a name has no value.
+    """
+    places = list(statement.find_all(exp.Placeholder))
+    for place in places:
         if place.name not in parameters:
             raise StatementError(f"the parameter :{place.name} has no value")
-        unused.discard(place.name)
         place.replace(exp.Literal.string(parameters[place.name]))
-    if unused:
-        raise StatementError(f"Parameters list contains unused parameters: {sorted(unused)}")
-    return statement
+    return {place.name for place in places}
 
 
 def translate(statement: exp.Expr, schema: Schema) -> list[str]:
@@ -134,6 +140,7 @@ def _check_served(statement: exp.Expr, text: str) -> None:
     is_served = isinstance(statement, _SERVED) and (not is_ddl or kind in _KINDS)
     is_served &= not (isinstance(statement, exp.Select) and statement.args.get("into"))
     if isinstance(statement, exp.Create):
+        is_served &= statement.find(exp.LikeProperty) is None
         allowed = (exp.TemporaryProperty,)
         properties = statement.args.get("properties")
         is_served &= all(isinstance(each, allowed) for each in (properties.expressions if properties else ()))
