@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ THREADS = 2
 COMMITS_KEPT_MAX = 100
 """More than can be on their way between the file and the store."""
 
+_INTERRUPT_EVERY_S = 0.05
 _SETUP = (
     "CREATE SCHEMA IF NOT EXISTS public",
     f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA}",
@@ -51,10 +53,17 @@ class Cancel:
 
     def cancel(self) -> None:
         """Interrupt the transaction now, or before its next statement."""
-        with self.lock:
-            self.is_cancelled = True
-            if self.connection is not None:
+        self.is_cancelled = True
+        threading.Thread(target=self._interrupt, daemon=True).start()
+
+    def _interrupt(self) -> None:
+        """Until the transaction has ended: DuckDB forgets an interrupt that comes between two statements."""
+        while True:
+            with self.lock:
+                if self.connection is None:
+                    return
                 self.connection.interrupt()
+            time.sleep(_INTERRUPT_EVERY_S)
 
     def check(self) -> None:
         """Raise if the statement was cancelled."""
