@@ -168,9 +168,9 @@ def test_iceberg_writers_at_once_lose_no_row(aws_endpoints: Any, database: str) 
 @pytest.mark.parametrize(
     ("service", "call", "arguments"),
     [
-        ("glue", "start_crawler", {"Name": "c"}),
+        ("glue", "start_workflow_run", {"Name": "w"}),
         ("sqs", "list_queues", {}),
-        ("redshift-data", "list_statements", {}),
+        ("redshift-data", "list_schemas", {"Database": "d"}),
         ("athena", "create_named_query", {"Name": "n", "Database": "d", "QueryString": "SELECT 1"}),
     ],
 )

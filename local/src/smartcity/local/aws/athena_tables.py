@@ -257,9 +257,13 @@ def _partition_expression(keys: Sequence[tuple[str, str]], use: TableUse) -> str
 
 
 def _files(system: Any, location: str) -> list[str]:
-    selector = fs.FileSelector(location.split("://", 1)[1].rstrip("/"), recursive=True, allow_not_found=True)
-    found = [each for each in system.get_file_info(selector) if each.type == fs.FileType.File and each.size]
-    return sorted(each.path for each in found if not each.base_name.startswith(("_", ".")))
+    """Files with data under a location; what lies in a folder with a hidden name is hidden too, as in Athena."""
+    folder = location.split("://", 1)[1].rstrip("/")
+    selector = fs.FileSelector(folder, recursive=True, allow_not_found=True)
+    found = [each.path for each in system.get_file_info(selector) if each.type == fs.FileType.File and each.size]
+    return sorted(
+        path for path in found if not any(part.startswith(("_", ".")) for part in path[len(folder) :].split("/"))
+    )
 
 
 def _read_parquet(system: Any, path: str, wanted: Sequence[tuple[str, str]]) -> tuple[Any, int]:

@@ -20,6 +20,12 @@ def arrow_type(kind: str) -> Any:
     text = kind.lower().replace(" ", "")
     if text.startswith("array<"):
         return pa.list_(arrow_type(text[6:-1]))
+    if text.startswith("map<"):
+        key, item = _parts(text[4:-1])
+        return pa.map_(arrow_type(key), arrow_type(item))
+    if text.startswith("struct<"):
+        pairs = [part.split(":", 1) for part in _parts(text[7:-1])]
+        return pa.struct([(name, arrow_type(inner)) for name, inner in pairs])
     if text.startswith("decimal("):
         precision, scale = text[8:-1].split(",")
         return pa.decimal128(int(precision), int(scale))
@@ -27,6 +33,18 @@ def arrow_type(kind: str) -> Any:
         return _ARROW[text.split("(")[0]]
     except KeyError:
         raise QueryFailedError("NOT_SUPPORTED", f"the column type {kind} is not served by the local Athena") from None
+
+
+def _parts(text: str) -> list[str]:
+    """Split at the commas that are not inside brackets: `a:int,b:array<map<int,int>>`."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += {"<": 1, "(": 1, ">": -1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def athena_type(arrow: Any) -> str:  # noqa: PLR0911

@@ -2,6 +2,8 @@
 
 AwsError          answered to the client as AWS would: a code that its SDK knows, a message, an HTTP status
 └── QueryFailedError   ends an Athena query in the state FAILED, with the reason
+StatementError    ends a Redshift statement FAILED, with the reason; its transaction is rolled back
+CrawlError        ends a crawl FAILED, with the message; the catalog stays as it was
 """
 
 from __future__ import annotations
@@ -24,6 +26,14 @@ class QueryFailedError(AwsError):
     def reason(self) -> str:
         """StateChangeReason of the query execution."""
         return f"{self.code}: {self.message}"
+
+
+class StatementError(Exception):
+    """A Redshift statement ends FAILED; the text is its Error, without the `ERROR: ` that begins it."""
+
+
+class CrawlError(Exception):
+    """A crawl ends FAILED; the text is its ErrorMessage, and names what is in the way."""
 
 
 def not_served(service: str, call: str) -> AwsError:

@@ -1,14 +1,16 @@
-"""The local AWS endpoint: Glue and Athena of our own, STS and IAM by moto, everything else refused by name.
+"""The local AWS endpoint: Glue, Athena and Redshift of our own, STS and IAM by moto, everything else refused by name.
 
     python -m smartcity.local.aws.server --listen 127.0.0.1:4567 --data var/data/aws --s3 http://127.0.0.1:4566
 
-Glue and Athena keep their state in `<data>/aws.db`. What moto records (STS, IAM) lives as long as the process.
-It checks no signatures, which is why it listens on loopback only; it wants requests signed, as every SDK does.
+They keep their state in `<data>/aws.db`, and a Redshift namespace its rows in `<data>/redshift/`. What moto records
+(STS, IAM) lives as long as the process. It checks no signatures, which is why it listens on loopback only; it wants
+requests signed, as every SDK does.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import importlib
 import json
@@ -33,11 +35,15 @@ from .athena_metadata import AthenaMetadata
 from .athena_results import Results
 from .athena_statements import Catalogs
 from .athena_tables import S3Endpoint, TableReader
+from .crawlers import Crawlers
 from .errors import AwsError, not_served
 from .glue import ACCOUNT, GlueCatalog
 from .glue_partitions import GluePartitions
 from .listen import listen_address
 from .protocol import JsonService, error_answer
+from .redshift_data import RedshiftData
+from .redshift_engine import Warehouse
+from .redshift_serverless import RedshiftServerless
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -56,25 +62,52 @@ class LocalAws:
         partitions = GluePartitions(store, catalog)
         metadata = AthenaMetadata(store, catalog)
 
-        def new_catalogs() -> Catalogs:
-            reader = TableReader(catalog=catalog, partitions=partitions, s3=s3)
-            return Catalogs(catalog=catalog, partitions=partitions, reader=reader)
+        def new_reader() -> TableReader:
+            return TableReader(catalog=catalog, partitions=partitions, s3=s3)
 
+        def new_catalogs() -> Catalogs:
+            return Catalogs(catalog=catalog, partitions=partitions, reader=new_reader())
+
+        def open_warehouse(path: Path) -> Warehouse:
+            return Warehouse(path, s3=s3_client, new_system=s3.for_arrow, new_reader=new_reader)
+
+        def create_database(name: str) -> None:
+            with contextlib.suppress(AwsError):  # It is there.
+                catalog.create_database({"DatabaseInput": {"Name": name}})
+
+        s3_client = _s3_client(s3)
         queries = AthenaQueries(
-            store=store, workgroup=metadata.workgroup, new_catalogs=new_catalogs, results=Results(_s3_client(s3))
+            store=store, workgroup=metadata.workgroup, new_catalogs=new_catalogs, results=Results(s3_client)
         )
-        glue = {**catalog.actions(), **partitions.actions()}
+        crawlers = Crawlers(store=store, catalog=catalog, partitions=partitions, s3=s3_client, new_system=s3.for_arrow)
+        serverless = RedshiftServerless(store, region=s3.region)
+        statements = RedshiftData(
+            store=store,
+            folder=data / "redshift",
+            serverless=serverless,
+            open_warehouse=open_warehouse,
+            create_database=create_database,
+        )
+        serverless.on_delete = statements.drop
+        glue = {**catalog.actions(), **partitions.actions(), **crawlers.actions()}
         athena = {**queries.actions(), **metadata.actions()}
         self._store = store
-        self._queries = queries
+        self._closing = (queries, crawlers, statements)
         self._services = {
             "AWSGlue": JsonService(name="glue", invalid_input="InvalidInputException", actions=glue),
             "AmazonAthena": JsonService(name="athena", invalid_input="InvalidRequestException", actions=athena),
+            "RedshiftServerless": JsonService(
+                name="redshift-serverless", invalid_input="ValidationException", actions=serverless.actions()
+            ),
+            "RedshiftData": JsonService(
+                name="redshift-data", invalid_input="ValidationException", actions=statements.actions()
+            ),
         }
 
     def close(self) -> None:
-        """Stop queries and close the store."""
-        self._queries.close()
+        """Stop queries, crawls and statements, and close the store."""
+        for each in self._closing:
+            each.close()
         self._store.close()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -157,7 +190,7 @@ def serve(*, host: str, port: int, data: Path, s3: S3Endpoint) -> None:
     server.daemon_threads = True  # type: ignore[attr-defined]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-    log.info("Glue and Athena at http://%s:%s, S3 at %s", host, port, s3.url)
+    log.info("Glue, Athena and Redshift at http://%s:%s, S3 at %s", host, port, s3.url)
     server.serve_forever()
     server.server_close()
     application.close()
@@ -178,6 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("pyiceberg", "werkzeug"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # It warns of each statement that is refused later.
     s3 = S3Endpoint(
         url=options.s3,
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",

@@ -28,6 +28,14 @@ CREATE TABLE IF NOT EXISTS workgroups (name TEXT PRIMARY KEY, document TEXT NOT 
 CREATE TABLE IF NOT EXISTS queries (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, token TEXT UNIQUE,
     workgroup TEXT NOT NULL, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS crawlers (name TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS redshift_namespaces (name TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS redshift_workgroups (name TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS redshift_statements (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, token TEXT UNIQUE, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS redshift_results (
+    id TEXT PRIMARY KEY, statement TEXT NOT NULL REFERENCES redshift_statements (id) ON DELETE CASCADE,
+    document TEXT NOT NULL);
 """
 
 
@@ -49,15 +57,22 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold the lock; commit on leaving, roll back on an error."""
+        """Hold the lock; commit on leaving, roll back on an error.
+
+        Inside another transaction of the same thread it is a savepoint: what several actions change together is
+        committed by the outermost one.
+        """
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+            is_outer = not self._connection.in_transaction
+            self._connection.execute("BEGIN IMMEDIATE" if is_outer else "SAVEPOINT inner_one")
             try:
                 yield self._connection
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._connection.execute("ROLLBACK" if is_outer else "ROLLBACK TO inner_one")
+                if not is_outer:
+                    self._connection.execute("RELEASE inner_one")
                 raise
-            self._connection.execute("COMMIT")
+            self._connection.execute("COMMIT" if is_outer else "RELEASE inner_one")
 
     def documents(self, sql: str, *arguments: Any) -> list[dict[str, Any]]:
         """First column of each row of a query, decoded from JSON."""
