@@ -19,6 +19,11 @@ import pytest
 ClientError = botocore.exceptions.ClientError
 BUCKET = "smartcity-lake"
 TIMEOUT_S = 180
+PARQUET = {
+    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
+}
 LOG_ONLY = {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}
 EVERY_TYPE = {
     "Route": pa.array(["a", None]),
@@ -467,3 +472,64 @@ def test_what_a_crawler_cannot_do_here_is_refused_by_name(crawl: Crawl, options:
         crawl.create(**options)
     assert code(error) == "InvalidInputException"
     assert crawl.name not in crawl.glue.list_crawlers()["CrawlerNames"]
+
+
+def make_table(crawl: Crawl, name: str, *, folder: str | None = None) -> None:
+    """A table that is contracted: the crawler is to find its days, and nothing else."""
+    storage = {"Columns": [{"Name": "n", "Type": "bigint", "Comment": "kept"}]}
+    storage |= {"Location": f"s3://{BUCKET}/{crawl.name}/{folder or name}", **PARQUET}
+    day = {"Name": "dt", "Type": "string"}
+    table = {"Name": name, "StorageDescriptor": storage, "PartitionKeys": [day], "TableType": "EXTERNAL_TABLE"}
+    crawl.glue.create_table(DatabaseName=crawl.name, TableInput=table)
+
+
+def create_over(crawl: Crawl, *tables: str, **more: Any) -> None:
+    targets = {"CatalogTargets": [{"DatabaseName": crawl.name, "Tables": [table]} for table in tables]}
+    grouping = '{"Version": 1.0, "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}}'
+    given = {"Targets": targets, "SchemaChangePolicy": LOG_ONLY, "Configuration": grouping, **more}
+    crawl.glue.create_crawler(Name=crawl.name, Role="crawl", **given)
+
+
+def test_tables_as_targets_get_their_days_and_keep_their_columns(crawl: Crawl) -> None:
+    for name in ("trips", "empty"):
+        make_table(crawl, name)
+    crawl.put("trips/dt=2026-11-20/day.parquet", {"n": [1], "more": [2]})
+    crawl.put("beside/dt=2026-11-20/day.parquet", {"n": [1]})
+    create_over(crawl, "trips", "empty")
+    crawl.succeed()
+    crawl.put("trips/dt=2026-11-21/day.parquet", {"n": [3]})
+    crawl.succeed()
+    assert crawl.tables() == ["empty", "trips"]
+    assert crawl.table("trips")["StorageDescriptor"]["Columns"] == [{"Name": "n", "Type": "bigint", "Comment": "kept"}]
+    assert list(crawl.partitions("trips")) == ["2026-11-20", "2026-11-21"]
+    assert crawl.partitions("empty") == {}
+    assert crawl.rows("SELECT sum(n) FROM trips") == [["4"]]
+
+
+def test_a_target_that_is_no_table_of_data_fails_and_changes_nothing(crawl: Crawl) -> None:
+    make_table(crawl, "trips")
+    make_table(crawl, "outer", folder="folder")
+    crawl.put("trips/dt=2026-11-20/day.parquet", {"n": [1]})
+    crawl.put("folder/inner/dt=2026-11-20/day.parquet", {"n": [1]})
+    create_over(crawl, "trips", "outer")
+    assert "folder/inner/ is none of the catalog targets" in crawl.run()["ErrorMessage"]
+    crawl.glue.update_crawler(
+        Name=crawl.name, Targets={"CatalogTargets": [{"DatabaseName": crawl.name, "Tables": ["trips", "gone"]}]}
+    )
+    assert "EntityNotFoundException" in crawl.run()["ErrorMessage"]
+    assert crawl.partitions("trips") == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"SchemaChangePolicy": {"UpdateBehavior": "LOG"}}, "only LOG as DeleteBehavior"),
+        ({"Targets": {"CatalogTargets": [{"DatabaseName": "a", "Tables": ["t"], "EventQueueArn": "arn:q"}]}}, "EventQ"),
+        ({"Targets": {"CatalogTargets": [{"DatabaseName": d, "Tables": ["t"]} for d in "ab"]}}, "several databases"),
+        ({"Targets": {}}, "either S3Targets or CatalogTargets"),
+    ],
+)
+def test_what_tables_as_targets_cannot_have_is_refused(crawl: Crawl, more: dict[str, Any], named: str) -> None:
+    with pytest.raises(ClientError, match=named) as caught:
+        create_over(crawl, "trips", **more)
+    assert code(caught) == "InvalidInputException"

@@ -72,6 +72,8 @@ class Registrar:
 
     def _table(self, seen: SeenTable) -> None:
         table = registered(self._catalog, self._database, seen.location)
+        if table is None and self._policy.tables:
+            raise CrawlError(f"{seen.location} is none of the catalog targets' locations")
         if table is None:
             name = self._free_name(seen.location)
             self._catalog.create_table({"DatabaseName": self._database, "TableInput": self._new_table(name, seen)})

@@ -25,16 +25,25 @@ _CONFIGURATION: Mapping[str, Sequence[Any]] = {
     "CrawlerOutput.Tables.AddOrUpdateBehavior": ("MergeNewColumns",),
     "CreatePartitionIndex": (False,),
 }
-_S3_TARGET = ("Path", "Exclusions", "SampleSize")
+_OF_CATALOG_TARGETS: Mapping[str, Sequence[Any]] = {"Grouping.TableGroupingPolicy": ("CombineCompatibleSchemas",)}
+"""It says how to make tables, which a crawl of catalog targets does not."""
+
+_TARGETS: Mapping[str, Sequence[str]] = {
+    "S3Targets": ("Path", "Exclusions", "SampleSize"),
+    "CatalogTargets": ("DatabaseName", "Tables"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What a crawl does. `gone` is a DeleteBehavior, `places` are the targets' locations."""
+    """What a crawl does. `gone` is a DeleteBehavior, `places` are the S3 targets' locations; `tables` are those of the
+    catalog targets, which are crawled where they lie, and none other is made. One of the two is empty.
+    """
 
     database: str
     table_prefix: str
     places: Sequence[str]
+    tables: Sequence[str]
     everything: bool
     update: bool
     gone: str
@@ -53,12 +62,14 @@ def definition(request: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str,
     for key, default in _DEFAULTS.items():
         new[key] = {**default, **kept.get(key, {}), **request.get(key, {})}
     new["Role"] = re.sub(r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/", "", new["Role"])
-    if not new.get("DatabaseName"):
-        raise _invalid("DatabaseName is missing: a crawler of S3 targets writes its tables into a database")
-    new["DatabaseName"] = new["DatabaseName"].lower()
     _check_targets(new["Targets"])
-    _check_configuration(new.get("Configuration"))
-    changes = new["SchemaChangePolicy"]
+    of_catalog, changes = bool(new["Targets"].get("CatalogTargets")), new["SchemaChangePolicy"]
+    if not of_catalog and not new.get("DatabaseName"):
+        raise _invalid("DatabaseName is missing: a crawler of S3 targets writes its tables into a database")
+    if of_catalog and changes["DeleteBehavior"] != "LOG":
+        raise _invalid("The SchemaChangePolicy for catalog targets can have only LOG as DeleteBehavior")
+    new["DatabaseName"] = new.get("DatabaseName", "").lower()
+    _check_configuration(new.get("Configuration"), {**_CONFIGURATION, **(_OF_CATALOG_TARGETS if of_catalog else {})})
     if new["RecrawlPolicy"]["RecrawlBehavior"] == "CRAWL_NEW_FOLDERS_ONLY" and set(changes.values()) != {"LOG"}:
         raise _invalid(
             "The SchemaChangePolicy for CRAWL_NEW_FOLDERS_ONLY can have only LOG as UpdateBehavior and DeleteBehavior"
@@ -69,11 +80,13 @@ def definition(request: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str,
 def policy(crawler: Mapping[str, Any]) -> Policy:
     """The policy of a definition."""
     given = _flat(json.loads(crawler.get("Configuration") or "{}"))
-    changes = crawler["SchemaChangePolicy"]
+    changes, targets = crawler["SchemaChangePolicy"], crawler["Targets"]
+    of_catalog = targets.get("CatalogTargets", [])
     return Policy(
-        database=crawler["DatabaseName"],
+        database=of_catalog[0]["DatabaseName"].lower() if of_catalog else crawler["DatabaseName"],
         table_prefix=crawler.get("TablePrefix", "").lower(),
-        places=["s3://{}/{}".format(*split_target(each["Path"])) for each in crawler["Targets"]["S3Targets"]],
+        places=["s3://{}/{}".format(*split_target(each["Path"])) for each in targets.get("S3Targets", [])],
+        tables=[name.lower() for each in of_catalog for name in each["Tables"]],
         everything=crawler["RecrawlPolicy"]["RecrawlBehavior"] == "CRAWL_EVERYTHING",
         update=changes["UpdateBehavior"] == "UPDATE_IN_DATABASE",
         gone=changes["DeleteBehavior"],
@@ -91,20 +104,24 @@ def _refuse(request: Mapping[str, Any]) -> None:
         "LineageConfiguration": request.get("LineageConfiguration", {}).get("CrawlerLineageSettings") == "ENABLE",
         "LakeFormationConfiguration": request.get("LakeFormationConfiguration", {}).get("UseLakeFormationCredentials"),
         "CatalogId": request.get("CatalogId", ACCOUNT) != ACCOUNT,
-        **{kind: held for kind, held in request.get("Targets", {}).items() if kind != "S3Targets"},
+        **{kind: held for kind, held in request.get("Targets", {}).items() if kind not in _TARGETS},
     }
-    for target in request.get("Targets", {}).get("S3Targets", []):
-        refused.update({f"S3Targets.{key}": held for key, held in target.items() if key not in _S3_TARGET})
+    for kind, known in _TARGETS.items():
+        for target in request.get("Targets", {}).get(kind, []):
+            refused.update({f"{kind}.{key}": held for key, held in target.items() if key not in known})
     for name, is_given in refused.items():
         if is_given:
             raise _invalid(f"{name} is not served by the local AWS endpoint.")
 
 
 def _check_targets(targets: Mapping[str, Any]) -> None:
-    if not targets.get("S3Targets"):
-        raise _invalid("Targets has no S3Targets")
+    of_s3, of_catalog = targets.get("S3Targets"), targets.get("CatalogTargets")
+    if bool(of_s3) == bool(of_catalog):
+        raise _invalid("Targets must have either S3Targets or CatalogTargets")
+    if of_catalog and len({each["DatabaseName"].lower() for each in of_catalog}) > 1:
+        raise _invalid("CatalogTargets of several databases are not served by the local AWS endpoint.")
     try:
-        for target in targets["S3Targets"]:
+        for target in of_s3 or []:
             split_target(target.get("Path", ""))
             for pattern in target.get("Exclusions", []):
                 glob(pattern)
@@ -114,7 +131,7 @@ def _check_targets(targets: Mapping[str, Any]) -> None:
         raise _invalid(str(error)) from None
 
 
-def _check_configuration(text: str | None) -> None:
+def _check_configuration(text: str | None, served: Mapping[str, Sequence[Any]]) -> None:
     if not text:
         return
     try:
@@ -122,7 +139,7 @@ def _check_configuration(text: str | None) -> None:
     except (ValueError, AttributeError):
         raise _invalid(f"Configuration is no JSON object: {text!r}") from None
     for key, value in given.items():
-        if value not in _CONFIGURATION.get(key, ()):
+        if value not in served.get(key, ()):
             raise _invalid(f"Configuration {key} = {value!r} is not served by the local AWS endpoint.")
 
 

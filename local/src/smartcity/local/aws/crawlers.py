@@ -204,7 +204,7 @@ class Crawlers:
         self._catalog.database(rules.database)
         check()
         seen = observe(
-            crawler["Targets"]["S3Targets"],
+            crawler["Targets"].get("S3Targets") or [self._place(rules.database, name) for name in rules.tables],
             s3=self._s3,
             system=self._new_system(),
             skip=lambda folder: self._known(rules, folder),
@@ -214,6 +214,13 @@ class Crawlers:
         with self._store.transaction():
             check()
             self._end(name, "SUCCEEDED", changes=registrar.apply(seen))
+
+    def _place(self, database: str, table: str) -> dict[str, Any]:
+        """The S3 target that a table of the catalog is."""
+        try:
+            return {"Path": self._catalog.table(database, table)["StorageDescriptor"]["Location"]}
+        except KeyError:
+            raise CrawlError(f"{database}.{table} has no location in S3") from None
 
     def _known(self, rules: Policy, folder: Folder) -> set[tuple[str, ...]]:
         """What a crawl of new folders only leaves out: the partitions that are registered, or the whole table."""
