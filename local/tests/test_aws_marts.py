@@ -10,8 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from smartcity.aws.crawl import crawl, marts_crawler
+from smartcity.aws.marts import PARQUET
+from smartcity.aws.settings import Settings
 from smartcity.contracts.fields import Kind
-from smartcity.contracts.marts import MARTS, MARTS_PREFIX, Mart
+from smartcity.contracts.marts import MARTS, MARTS_PREFIX, PARTITION_COLUMN, Mart
 from smartcity.contracts.render.glue import glue_columns
 from smartcity.contracts.render.redshift import redshift_table
 from smartcity.lake.marts.files import parquet, schema
@@ -94,3 +97,25 @@ def test_the_marts_are_crawled_as_contracted_and_copied_day_by_day(aws_endpoints
         )
         last = described["SubStatements"][-1]["Id"]
         assert data.get_statement_result(Id=last)["Records"] == [[{"longValue": 4}, {"longValue": 4}]]
+
+
+def test_a_crawler_over_the_contracts_tables_adds_days_and_changes_no_column(aws_endpoints: Any, bucket: str) -> None:
+    """The template's crawler: tables as targets, started and followed by `smartcity-aws crawl`."""
+    glue, settings = aws_endpoints.client("glue"), Settings(bucket=bucket, database=bucket, stack=bucket)
+    glue.create_database(DatabaseInput={"Name": bucket})
+    for mart in MARTS:
+        storage = {"Columns": glue_columns(mart.columns), "Location": f"s3://{bucket}/{mart.prefix}", **PARQUET}
+        keys = [{"Name": PARTITION_COLUMN, "Type": "string"}]
+        table = {"Name": mart.name, "StorageDescriptor": storage, "PartitionKeys": keys, "TableType": "EXTERNAL_TABLE"}
+        glue.create_table(DatabaseName=bucket, TableInput=table)
+    targets = {"CatalogTargets": [{"DatabaseName": bucket, "Tables": [mart.name]} for mart in MARTS]}
+    leave = {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}
+    name = marts_crawler(settings)
+    glue.create_crawler(Name=name, Role="crawl", Targets=targets, SchemaChangePolicy=leave)
+    assert crawl(settings, name, print, glue=glue).endswith("0 created, 6 updated, 0 deleted")
+    assert crawl(settings, name, print, glue=glue).endswith("0 created, 0 updated, 0 deleted")
+    for mart in MARTS:
+        found = glue.get_table(DatabaseName=bucket, Name=mart.name)["Table"]["StorageDescriptor"]["Columns"]
+        assert found == glue_columns(mart.columns)
+        days = glue.get_partitions(DatabaseName=bucket, TableName=mart.name)["Partitions"]
+        assert [one["Values"] for one in days] == [[day.isoformat()] for day in DAYS]

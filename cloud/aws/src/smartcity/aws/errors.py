@@ -5,6 +5,7 @@ AwsError
 ├── EndpointError          an endpoint cannot be reached                                (transient)
 ├── ServiceError           AWS refused a call for another reason: its code and message
 ├── ConflictError          something of that name is there and is not ours, or differs
+├── CrawlError             the crawler is missing, or its crawl failed or takes too long
 ├── StackError
 │   ├── ParameterError     a parameter that the template does not have, or without NAME=VALUE
 │   ├── StackStateError    the stack is in a state from which this cannot be done, or is not there
@@ -37,6 +38,10 @@ class ServiceError(AwsError):
 
 class ConflictError(AwsError):
     """What should be created exists otherwise."""
+
+
+class CrawlError(AwsError):
+    """A crawl that did not succeed."""
 
 
 class StackError(AwsError):

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import sys
 
+from .crawl import crawl, marts_crawler
 from .errors import AwsError
 from .identity import whoami
 from .marts import register_marts
@@ -54,6 +55,10 @@ def _marts(_: argparse.Namespace, settings: Settings) -> str:
     return "\n".join(f"{mart}: {days} days registered" for mart, days in register_marts(settings).items())
 
 
+def _crawl(options: argparse.Namespace, settings: Settings) -> str:
+    return crawl(settings, options.name or marts_crawler(settings), lambda line: print(line, flush=True))
+
+
 def _query(options: argparse.Namespace, settings: Settings) -> str:
     given = given_parameters(options.set)
     result = run_query(saved_query(options.saved, given) if options.saved else options.sql, settings)
@@ -95,6 +100,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: smartcity-aws marts",
     )
     command.set_defaults(run=_marts)
+    command = commands.add_parser(
+        "crawl",
+        parents=[common],
+        help="start a crawler and follow it: the marts' new days become partitions",
+        epilog="example: smartcity-aws crawl --stack smartcity",
+    )
+    command.add_argument("--stack", help="whose crawler over the marts (SMARTCITY_STACK, default smartcity)")
+    command.add_argument("--name", help="another crawler")
+    command.set_defaults(run=_crawl)
     command = commands.add_parser(
         "query",
         parents=[common],
