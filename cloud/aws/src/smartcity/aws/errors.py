@@ -6,6 +6,8 @@ AwsError
 ├── ServiceError           AWS refused a call for another reason: its code and message
 ├── ConflictError          something of that name is there and is not ours, or differs
 ├── CrawlError             the crawler is missing, or its crawl failed or takes too long
+├── WarehouseError         Redshift's workgroup is missing, or a transaction failed, with its reason
+│   └── MigrationError     a numbered step has changed since it was run, or is not known
 ├── StackError
 │   ├── ParameterError     a parameter that the template does not have, or without NAME=VALUE
 │   ├── StackStateError    the stack is in a state from which this cannot be done, or is not there
@@ -42,6 +44,14 @@ class ConflictError(AwsError):
 
 class CrawlError(AwsError):
     """A crawl that did not succeed."""
+
+
+class WarehouseError(AwsError):
+    """Redshift did not do it; a transaction that failed has changed nothing."""
+
+
+class MigrationError(WarehouseError):
+    """The steps here and those that were run do not agree."""
 
 
 class StackError(AwsError):

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import sys
 
+from . import redshift_commands, stack_commands
 from .crawl import crawl, marts_crawler
 from .errors import AwsError
 from .identity import whoami
@@ -14,7 +15,6 @@ from .prepare import prepare
 from .query import run_query
 from .saved import given_parameters, saved_names, saved_query
 from .settings import Settings, from_environment
-from .stack_commands import add_commands
 from .table import as_csv, as_json, as_table
 
 
@@ -125,7 +125,8 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--csv", action="store_true", help="print CSV")
     command.set_defaults(run=_query)
-    add_commands(commands, common)
+    stack_commands.add_commands(commands, common)
+    redshift_commands.add_commands(commands, common)
     return parser
 
 
