@@ -17,6 +17,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from smartcity.aws.costs import Prices as StackPrices
+
+LISTED = StackPrices()
+"""Those that `smartcity-aws plan` reckons with."""
+
 ROOT = Path(__file__).parents[2]
 PAGE = Path("docs/scale.md")
 MEASURED = Path("docs/measured")
@@ -61,11 +66,11 @@ class Prices:
     ec2_m7g_large_h: float = 0.0816
     msk_m7g_xlarge_h: float = 0.408
     msk_storage_gb_month: float = 0.10
-    emr_vcpu_h: float = 0.052624
-    emr_gb_h: float = 0.0057785
-    s3_put_1000: float = 0.005
-    s3_get_1000: float = 0.0004
-    s3_gb_month: float = 0.023
+    emr_vcpu_h: float = LISTED.emr_vcpu_h
+    emr_gb_h: float = LISTED.emr_gb_h
+    s3_put_1000: float = LISTED.s3_put_1000
+    s3_get_1000: float = LISTED.s3_get_1000
+    s3_gb_month: float = LISTED.s3_gb_month
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

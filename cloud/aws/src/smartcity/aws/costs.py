@@ -62,7 +62,7 @@ class Assumptions:
     """docs/scale.md."""
     batch_s: float = 10.0
     puts_per_batch: float = 36.0
-    """docs/scale.md, where it is an assumption too; gets likewise."""
+    """Assumed, as gets are; docs/scale.md has what was counted since: 42 and 64."""
     gets_per_batch: float = 60.0
     crawl_dpu: float = 2.0
     crawl_hours: float = 1 / 6

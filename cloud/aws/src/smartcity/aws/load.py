@@ -12,9 +12,10 @@ from datetime import date, timedelta
 from itertools import islice
 from typing import Any
 
-from smartcity.contracts.marts import MARTS, PARTITION_COLUMN, Mart
+from smartcity.contracts.marts import MARTS, Mart
 
 from .clients import client, explained
+from .marts import day_objects
 from .settings import Settings
 from .warehouse import STATEMENTS_MAX, Warehouse, literal
 
@@ -22,7 +23,7 @@ Day = tuple[str, str]
 """A mart's name, and a day as `2026-11-21`."""
 
 _STATEMENTS_PER_DAY = 4
-_DAY = re.compile(rf"{PARTITION_COLUMN}=([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def load(warehouse: Warehouse, settings: Settings, say: Callable[[str], None], *, s3: Any = None) -> str:
@@ -50,11 +51,9 @@ def load(warehouse: Warehouse, settings: Settings, say: Callable[[str], None], *
 
 def _files(s3: Any, bucket: str, mart: Mart) -> Iterator[tuple[Day, str]]:
     """Each day's file by its ETag."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=mart.prefix):
-        for each in page.get("Contents", []):
-            day = _DAY.match(each["Key"].removeprefix(mart.prefix))
-            if day is not None and each["Key"] == mart.key(date.fromisoformat(day[1])):
-                yield (mart.name, day[1]), each["ETag"].strip('"')
+    for day, each in day_objects(s3, bucket, mart):
+        if _DAY.fullmatch(day) and each["Key"] == mart.key(date.fromisoformat(day)):
+            yield (mart.name, day), each["ETag"].strip('"')
 
 
 def _at_once(days: Sequence[Day]) -> Iterator[list[Day]]:

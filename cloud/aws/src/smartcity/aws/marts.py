@@ -4,6 +4,7 @@ bucket. A day's file keeps its key when it is built again, so only days that are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import botocore.exceptions
@@ -37,7 +38,7 @@ def register_marts(settings: Settings, *, s3: Any = None, glue: Any = None) -> d
 
 
 def _register(s3: Any, glue: Any, settings: Settings, mart: Mart) -> int:
-    days = _days(s3, settings.bucket, mart)
+    days = {day for day, _ in day_objects(s3, settings.bucket, mart)}
     names = {"DatabaseName": settings.database, "TableName": mart.name}
     storage = {"Columns": glue_columns(mart.columns), "Location": f"s3://{settings.bucket}/{mart.prefix}", **PARQUET}
     try:
@@ -63,11 +64,12 @@ def _register(s3: Any, glue: Any, settings: Settings, mart: Mart) -> int:
     return len(new)
 
 
-def _days(s3: Any, bucket: str, mart: Mart) -> set[str]:
-    """Days of which there is a file."""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=mart.prefix)
-    keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
-    return {key.split(f"{PARTITION_COLUMN}=")[1].split("/")[0] for key in keys if f"/{PARTITION_COLUMN}=" in key}
+def day_objects(s3: Any, bucket: str, mart: Mart) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What lies in the mart's folders of days: the day as it stands in the key, and the object as S3 lists it."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=mart.prefix):
+        for each in page.get("Contents", []):
+            if f"/{PARTITION_COLUMN}=" in each["Key"]:
+                yield each["Key"].split(f"{PARTITION_COLUMN}=")[1].split("/")[0], each
 
 
 def _create(glue: Any, settings: Settings, mart: Mart, storage: dict[str, Any]) -> None:
