@@ -17,6 +17,11 @@ from smartcity.local.services import Service
 from smartcity.local.stack import Stack
 
 START_TIMEOUT_S = 300
+WEATHER_REPORT = {
+    "latitude": 43.5183, "longitude": -79.8774, "temperature": 12.5, "condition": "clear", "precipitation": 0.0,
+    "wind_speed": 9.0, "humidity": 50.0, "air_quality_index": 20.0,
+}  # fmt: skip
+"""A report as a station's native payload has it."""
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ from smartcity.local.services.service import console_script
 from smartcity.local.stack import Stack
 from smartcity.local.verify.lake import Lake, LakeAccess
 
-from .conftest import link_jars, patient, wait_for
+from .conftest import WEATHER_REPORT, link_jars, patient, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(1500)]
 
@@ -46,10 +46,6 @@ RECORDED = Path(__file__).parents[1] / "contracts" / "released" / "readings-v1.j
 BOOT = "00000000000000a1"
 START = datetime(2026, 3, 5, 12, tzinfo=UTC)
 TIMEOUT_S = 300
-REPORT = {
-    "latitude": 43.5183, "longitude": -79.8774, "temperature": 12.5, "condition": "clear", "precipitation": 0.0,
-    "wind_speed": 9.0, "humidity": 50.0, "air_quality_index": 20.0,
-}  # fmt: skip
 
 
 def grown(service: Service) -> Service:
@@ -89,7 +85,7 @@ def publish(stack: Stack, sequence: int, **more: Any) -> None:
     client.connect(host, int(port))
     client.loop_start()
     try:
-        payload = json.dumps(REPORT | more).encode()
+        payload = json.dumps(WEATHER_REPORT | more).encode()
         client.publish(reading_topic("wt-wx-01", WEATHER), payload, qos=1, properties=properties).wait_for_publish(30)
     finally:
         client.disconnect()

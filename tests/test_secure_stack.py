@@ -31,7 +31,7 @@ from smartcity.local.services.kafka import record_counts
 from smartcity.local.stack import Stack
 from smartcity.local.verify.statuses import read_statuses
 
-from .conftest import link_jars
+from .conftest import WEATHER_REPORT, link_jars
 
 pytestmark = pytest.mark.end_to_end
 PARTS = ("mosquitto", "kafka", "bridge")
@@ -147,15 +147,11 @@ def test_a_letter_goes_back_with_the_redrivers_identity_and_its_receipt_is_read(
     envelope = Envelope(
         boot="00000000000000b2", sequence=1, device_id="wt-wx-01", event_type=WEATHER.event_type, time=now
     )
-    report = {
-        "latitude": 43.5183, "longitude": -79.8774, "temperature": 12.5, "condition": "clear", "precipitation": 0.0,
-        "wind_speed": 9.0, "humidity": 50.0, "air_quality_index": 20.0,
-    }  # fmt: skip
     letter = Letter(
         reason="contract_violation", detail=None, refused_by=BY_BRIDGE, device_id="wt-wx-01", id=envelope.id,
         mqtt_topic=reading_topic("wt-wx-01", WEATHER), properties=json.dumps(envelope.properties()), payload_sha256="",
         received_at=now, kafka_topic=DEAD_LETTERS_TOPIC, kafka_partition=0, kafka_offset=0,
-        payload=json.dumps(report).encode(),
+        payload=json.dumps(WEATHER_REPORT).encode(),
     )  # fmt: skip
     before = record_counts(kafka)
     identity = read_bundle(operator_bundle(secure.layout, "smartcity-redriver", Role.REDRIVER))

@@ -25,6 +25,8 @@ from smartcity.bridge.outbound import Outbound
 from smartcity.bridge.route import RawRoute
 from smartcity.contracts.receipts import decode_receipt
 
+from .loop_rig import Produced
+
 WINDOW = 12
 ROUTES = (RawRoute(pattern="plant/#", kafka_topic="plant"),)
 QUEUE_FULL = KafkaError(KafkaError._QUEUE_FULL)
@@ -34,22 +36,14 @@ FATAL = KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "gap", True)
 PURGED = KafkaError(KafkaError._PURGE_INFLIGHT)
 
 
-class Produced:
+class Waiting(Produced):
     """A record in the producer, and whose message it is."""
 
     def __init__(self, topic: str, key: bytes | None, value: bytes, headers: dict[str, bytes], report: Any) -> None:
-        self._topic, self._key, self._value, self.report = topic, key, value, report
+        super().__init__(topic, key, value)
+        self.report = report
         identity = headers.get("ce_id", value).decode()
         self.number = int(identity.rpartition(".")[2])
-
-    def topic(self) -> str:
-        return self._topic
-
-    def key(self) -> bytes | None:
-        return self._key
-
-    def value(self) -> bytes:
-        return self._value
 
 
 class Kafka:
@@ -57,7 +51,7 @@ class Kafka:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self.waiting: list[Produced] = []
+        self.waiting: list[Waiting] = []
 
     def produce(self, topic: str, value: bytes, key: Any, partition: int, callback: Any, *more: Any) -> None:
         if self._model.refusals:
@@ -65,7 +59,7 @@ class Kafka:
         if not self._model.room:
             raise BufferError
         self._model.room -= 1
-        self.waiting.append(Produced(topic, key, value, more[-1], callback))
+        self.waiting.append(Waiting(topic, key, value, more[-1], callback))
 
     def produce_batch(self, topic: str, messages: list[dict[str, Any]], *, on_delivery: Any) -> int:
         queued = 0
