@@ -44,7 +44,8 @@ from questions_rows import Departure, Fleet, chunks, fleet
 from questions_scan import File, count, with_range
 from questions_world import FRAME_INTERVAL_S, World, make_world
 
-from smartcity.aws.questions import DifferentAnswersError, require_equal
+from smartcity.aws.errors import DifferentAnswersError
+from smartcity.aws.questions import require_equal
 from smartcity.local.jars import link_jars
 from smartcity.local.layout import Layout, default_var
 from smartcity.local.services.aws import AWS

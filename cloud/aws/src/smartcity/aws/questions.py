@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import QueryError
+from .errors import DifferentAnswersError
 
 QUESTIONS: Mapping[str, str] = {
     "speed_by_route_and_hour": "mean speed by route and hour",
@@ -27,10 +27,6 @@ RELATIVE = 1e-9
 """Numbers may differ by this part: sums are made in another order."""
 
 Rows = Sequence[Sequence[Any]]
-
-
-class DifferentAnswersError(QueryError):
-    """One question has two answers."""
 
 
 def require_equal(name: str, answers: Mapping[str, Rows]) -> None:
