@@ -127,7 +127,9 @@ def test_workgroup_and_named_queries_are_there(deployed: Account) -> None:
 
 def test_roles_have_their_policies(deployed: Account) -> None:
     iam, resources = deployed.client("iam"), deployed.resources()
-    roles = {name: each["PhysicalResourceId"] for name, each in resources.items() if each["ResourceType"] == "AWS::IAM::Role"}
+    roles = {
+        name: each["PhysicalResourceId"] for name, each in resources.items() if each["ResourceType"] == "AWS::IAM::Role"
+    }
     assert set(roles) == {"SparkRole", "CrawlerRole", "AnalystRole", "RedshiftRole", "DashboardRole", "BridgeRole"}
     policy = iam.get_role_policy(RoleName=roles["BridgeRole"], PolicyName="produce")["PolicyDocument"]
     topics = next(each for each in policy["Statement"] if each["Sid"] == "Produce")["Resource"]
@@ -142,12 +144,15 @@ def test_redshift_with_its_limit_and_spark_are_there(deployed: Account) -> None:
     namespace = redshift.get_namespace(namespaceName=name)["namespace"]
     assert namespace["dbName"] == "smartcity"
     assert namespace["defaultIamRoleArn"] == outputs["RedshiftRoleArn"]
+    assert outputs["RedshiftRoleArn"].startswith(f"arn:aws:iam::000000000000:role/{name}-RedshiftRole-")
     workgroup = redshift.get_workgroup(workgroupName=name)["workgroup"]
     assert workgroup["workgroupArn"] == outputs["RedshiftWorkgroupArn"]
     assert (workgroup["baseCapacity"], workgroup["maxCapacity"]) == (8, 16)
     limits = redshift.list_usage_limits(resourceArn=workgroup["workgroupArn"])["usageLimits"]
     assert [(each["amount"], each["period"], each["breachAction"]) for each in limits] == [(8, "daily", "deactivate")]
-    spark = deployed.client("emr-serverless").get_application(applicationId=outputs["SparkApplicationId"])["application"]
+    spark = deployed.client("emr-serverless").get_application(applicationId=outputs["SparkApplicationId"])[
+        "application"
+    ]
     assert spark["maximumCapacity"] == {"cpu": "16 vCPU", "memory": "64 GB"}
     assert "networkConfiguration" not in spark
 
@@ -222,7 +227,7 @@ def test_a_failed_creation_leaves_nothing(account: Account) -> None:
 def test_a_failed_update_goes_back(account: Account) -> None:
     account.run("deploy")
     account.client("redshift-serverless").create_namespace(namespaceName=account.name)
-    with pytest.raises(DeploymentError, match="already exists.*all is as before"):
+    with pytest.raises(DeploymentError, match=r"already exists.*all is as before"):
         account.run("deploy", "CreateRedshift=true", "AthenaResultDays=9", "AthenaBytesScannedMax=20000000")
     found = account.stack()
     assert found.status == "UPDATE_ROLLBACK_COMPLETE"
@@ -258,7 +263,9 @@ def test_destroy_keeps_the_data_and_deploy_takes_it_over(account: Account) -> No
     account.run("destroy")
     assert account.stack() is None
     assert s3.get_object(Bucket=account.name, Key="warehouse/kept")["Body"].read() == b"data"
-    assert {each["Name"] for each in account.client("glue").get_tables(DatabaseName=account.name)["TableList"]} == {"gps"}
+    assert {each["Name"] for each in account.client("glue").get_tables(DatabaseName=account.name)["TableList"]} == {
+        "gps"
+    }
     account.run("deploy")
     events = account.events(account.stack().stack_id)
     taken = {name for name, status, _ in events if status == "IMPORT_COMPLETE"}

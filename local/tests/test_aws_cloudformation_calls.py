@@ -86,7 +86,13 @@ PARAMETERS = {
         "Name": {"Type": "String", "AllowedPattern": "[a-z0-9-]+"},
         "Days": {"Type": "Number", "Default": 3, "MinValue": 1, "MaxValue": 9},
         "Kind": {"Type": "String", "Default": "a", "AllowedValues": ["a", "b"]},
-        "Told": {"Type": "String", "Default": "xx", "MinLength": 2, "MaxLength": 3, "ConstraintDescription": "two or three"},
+        "Told": {
+            "Type": "String",
+            "Default": "xx",
+            "MinLength": 2,
+            "MaxLength": 3,
+            "ConstraintDescription": "two or three",
+        },
     }
 }
 
@@ -121,7 +127,10 @@ def test_parameters_are_refused_as_aws_does(stacks: Stacks, given: dict[str, str
         ({"D": {"Type": "AWS::Glue::Database", "Properties": {"CatalogId": {"Ref": "No"}}}}, r"dependencies \[No\]"),
         ({"D": database("x", DependsOn="E"), "E": database("y", DependsOn="D")}, r"Circular dependency .*\[D, E\]"),
         ({"D": database("x", Condition="No")}, "condition dependency No"),
-        ({"D": {"Type": "AWS::Glue::Database", "Properties": {"CatalogId": {"Fn::ImportValue": "x"}}}}, "Fn::ImportValue"),
+        (
+            {"D": {"Type": "AWS::Glue::Database", "Properties": {"CatalogId": {"Fn::ImportValue": "x"}}}},
+            "Fn::ImportValue",
+        ),
         ({}, "At least one Resources member"),
     ],
 )
@@ -139,7 +148,9 @@ def test_a_property_that_is_not_served_fails_the_change_set(stacks: Stacks) -> N
 
 
 def test_calls_that_are_not_served_are_refused_by_name(stacks: Stacks) -> None:
-    with pytest.raises(botocore.exceptions.ClientError, match="cloudformation.CreateStackSet is not served") as refused:
+    with pytest.raises(
+        botocore.exceptions.ClientError, match=r"cloudformation\.CreateStackSet is not served"
+    ) as refused:
         stacks.cfn.create_stack_set(StackSetName="x")
     assert refused.value.response["Error"]["Code"] == "UnknownOperationException"
 
@@ -209,7 +220,7 @@ def test_a_template_from_the_bucket(stacks: Stacks, aws_endpoints: Any) -> None:
     ):
         assert stacks.cfn.validate_template(TemplateURL=url)["Description"] == "from S3"
     for url in ("https://example.org/smartcity-lake/templates/one.json", f"{aws_endpoints.s3_url}/smartcity-lake/no"):
-        with pytest.raises(botocore.exceptions.ClientError, match="supported URL|S3 error"):
+        with pytest.raises(botocore.exceptions.ClientError, match=r"supported URL|S3 error"):
             stacks.cfn.validate_template(TemplateURL=url)
 
 
@@ -240,9 +251,7 @@ def test_values_are_kept_and_only_where_there_are_any(stacks: Stacks) -> None:
     assert stacks.client("glue").get_database(Name=stacks.name)["Database"]["Description"] == "5"
     more = {"Parameters": {**PARAMETERS["Parameters"], "New": {"Type": "String"}}}
     with pytest.raises(botocore.exceptions.ClientError, match="usePreviousValue"):
-        stacks.update(
-            {"D": other}, more=more, Parameters=[*kept, {"ParameterKey": "New", "UsePreviousValue": True}]
-        )
+        stacks.update({"D": other}, more=more, Parameters=[*kept, {"ParameterKey": "New", "UsePreviousValue": True}])
 
 
 def test_a_bucket_that_is_not_empty_cannot_be_deleted(stacks: Stacks) -> None:
@@ -309,9 +318,14 @@ def test_stacks_survive_a_kill_and_roles_are_made_again(own_endpoints: Any) -> N
     own_endpoints.start_s3()
     own_endpoints.start_aws()
     stacks = Stacks(own_endpoints)
-    policy = {"PolicyName": "p", "PolicyDocument": {"Statement": []}}
-    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": []}, "Policies": [policy]}}
-    stacks.create({"R": role, "B": bucket(stacks.name)}, Capabilities=["CAPABILITY_IAM"])
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
+    policy = {"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
+    role = {
+        "Type": "AWS::IAM::Role",
+        "Properties": {"AssumeRolePolicyDocument": {"Statement": []}, "Policies": [policy]},
+    }
+    made = {"R": role, "B": bucket(stacks.name)}
+    assert stacks.create(made, Capabilities=["CAPABILITY_IAM"]) == "CREATE_COMPLETE"
     before, events = stacks.describe(), stacks.reasons()
     name = stacks.cfn.describe_stack_resource(StackName=stacks.name, LogicalResourceId="R")
     own_endpoints.aws.kill()

@@ -1,7 +1,7 @@
-"""CloudFormation's calls on stacks. Change sets: `cloudformation_change_sets.py`; what is done: `cloudformation_work.py`.
+"""CloudFormation's calls on stacks. Change sets: `cloudformation_change_sets.py`; the work: `cloudformation_work.py`.
 
-A call that was answered is on disk. Work is done by threads, one for a stack at a time; what a kill interrupted is rolled
-back, or ended, at the next start.
+A call that was answered is on disk. Work is done by threads, one for a stack at a time; what a kill interrupted is
+rolled back, or ended, at the next start.
 """
 
 from __future__ import annotations
@@ -255,8 +255,10 @@ class CloudFormation:
 def new_stack(name: str, region: str) -> dict[str, Any]:
     """A stack that nothing was done with."""
     if not re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9]{0,127}", name):
-        raise invalid(f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member "
-                      "must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*")  # fmt: skip
+        raise invalid(
+            f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: "
+            "Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
+        )
     return {
         "StackId": f"arn:aws:cloudformation:{region}:{ACCOUNT}:stack/{name}/{uuid.uuid4()}",
         "StackName": name,

@@ -25,9 +25,7 @@ log = logging.getLogger(__name__)
 
 CHANGES_PAGE_MAX = 25
 CHANGE_SETS_MAX = 100
-_NO_CHANGES = (
-    "The submitted information didn't contain changes. Submit different information to create a change set."
-)
+_NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 _UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 _ON_FAILURE = ("ROLLBACK", "DO_NOTHING", "DELETE")
 _ACTIONS = (
@@ -62,8 +60,10 @@ class ChangeSets:
         if request.get("ChangeSetType", "UPDATE") not in ("CREATE", "UPDATE"):
             raise invalid(f"ChangeSetType {request['ChangeSetType']} is not served by the local AWS endpoint")
         if not re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9]{0,127}", name):
-            raise invalid(f"1 validation error detected: Value '{name}' at 'changeSetName' failed to satisfy constraint: "
-                          "Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*")  # fmt: skip
+            raise invalid(
+                f"1 validation error detected: Value '{name}' at 'changeSetName' failed to satisfy constraint: "
+                "Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
+            )
         with self._records.transaction():
             stack = self._stack_of_new(request, name) if creates else self._stack_of_update(request["StackName"])
             known = self._records.change_sets(stack)
@@ -124,10 +124,7 @@ class ChangeSets:
         _refuse(request)
         own = {"ChangeSetName": f"a{uuid.uuid4().hex}"}
         with self._records.transaction():
-            if creates:
-                stack = self._stack_of_new(request, "")
-            else:
-                stack = self._stack_of_update(request["StackName"])
+            stack = self._stack_of_new(request, "") if creates else self._stack_of_update(request["StackName"])
             change_set = self._document({**own, **request}, stack, creates=creates)
             plan = self._plan(change_set, stack)
             if not creates and not plan.changes and not plan.changes_outputs:
@@ -236,7 +233,7 @@ class ChangeSets:
             try:
                 plan = self._plan(change_set, self._records.find(change_set["StackId"]))
             except AwsError as error:
-                made = {"Status": "FAILED", "StatusReason": error.message}
+                made: dict[str, Any] = {"Status": "FAILED", "StatusReason": error.message}
             except Exception as error:
                 log.exception("change set %s", identity)
                 made = {"Status": "FAILED", "StatusReason": f"Internal error: {type(error).__name__}: {error}"}

@@ -32,7 +32,9 @@ class Application(Kind):
     def create(self, wanted: Wanted) -> Made:
         given = {key: value for key, value in wanted.properties.items() if key != "Tags"}
         tags = {each["Key"]: each["Value"] for each in wanted.properties.get("Tags", [])}
-        made = self.call("CreateApplication", {**given, **({"Tags": tags} if tags else {}), "ClientToken": wanted.token})
+        made = self.call(
+            "CreateApplication", {**given, **({"Tags": tags} if tags else {}), "ClientToken": wanted.token}
+        )
         return self._made(made["applicationId"], made["arn"])
 
     def update(self, physical_id: str, wanted: Wanted, before: Mapping[str, Any]) -> Made:

@@ -114,4 +114,3 @@ class Crawler(_OfGlue):
 def _table(physical_id: str) -> dict[str, str]:
     database, name = physical_id.split("|", 1)
     return {"DatabaseName": database, "Name": name}
-

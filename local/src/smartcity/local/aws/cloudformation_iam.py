@@ -91,7 +91,9 @@ class Policy(_OfIam):
     def identity(self, wanted: Wanted) -> str:
         roles = wanted.properties.get("Roles")
         if not roles:
-            raise PropertyError("Roles is missing: policies of users and groups are not served by the local AWS endpoint")
+            raise PropertyError(
+                "Roles is missing: policies of users and groups are not served by the local AWS endpoint"
+            )
         return f"{wanted.properties['PolicyName']}|{','.join(roles)}"
 
     def exists(self, physical_id: str) -> bool:
@@ -109,7 +111,9 @@ class Policy(_OfIam):
             self.client.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=document)
         if physical_id and physical_id != new:
             old, had = _parts(physical_id)
-            self.delete(f"{old}|{','.join(role for role in had if (old, role) not in {(policy, r) for r in roles})}", {})
+            self.delete(
+                f"{old}|{','.join(role for role in had if (old, role) not in {(policy, r) for r in roles})}", {}
+            )
         return Made(physical_id=new, attributes={"Id": new, "Ref": policy})
 
     def delete(self, physical_id: str, properties: Mapping[str, Any]) -> None:

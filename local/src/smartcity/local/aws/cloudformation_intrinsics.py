@@ -1,7 +1,7 @@
 """The template's language: intrinsic functions resolved over a scope, and conditions.
 
-moto's resolver was tried first: it drops what it cannot resolve (an attribute that a resource lacks, a `Fn::` it does not
-know) with a warning, and needs moto's own resource models. Here both fail by name.
+moto's resolver drops what it cannot resolve (an attribute that a resource lacks, a `Fn::` it does not know) with a
+warning, and needs moto's own resource models. Here both fail by name.
 """
 
 from __future__ import annotations
@@ -181,11 +181,11 @@ def _not(argument: Any, scope: Scope, depth: int) -> bool:
 
 
 def _and(argument: Any, scope: Scope, depth: int) -> bool:
-    return all([_truth(each, scope, depth) for each in _several("Fn::And", argument)])
+    return all(_truth(each, scope, depth) for each in _several("Fn::And", argument))
 
 
 def _or(argument: Any, scope: Scope, depth: int) -> bool:
-    return any([_truth(each, scope, depth) for each in _several("Fn::Or", argument)])
+    return any(_truth(each, scope, depth) for each in _several("Fn::Or", argument))
 
 
 def _truth(argument: Any, scope: Scope, depth: int) -> bool:

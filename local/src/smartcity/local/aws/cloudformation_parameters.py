@@ -80,11 +80,13 @@ def _check(name: str, value: str, declared: Mapping[str, Any]) -> None:
     if wrong:
         described = declared.get("ConstraintDescription")
         raise invalid(
-            f"Parameter {name} failed to satisfy constraint: {described}" if described else f"Parameter '{name}' {wrong}"
+            f"Parameter {name} failed to satisfy constraint: {described}"
+            if described
+            else f"Parameter '{name}' {wrong}"
         )
 
 
-def _violation(value: str, declared: Mapping[str, Any]) -> str | None:
+def _violation(value: str, declared: Mapping[str, Any]) -> str | None:  # noqa: PLR0911 - a line for each constraint
     if "AllowedValues" in declared:
         allowed = [text(each) for each in declared["AllowedValues"]]
         many = value.split(",") if declared["Type"] in _LISTS else [value]

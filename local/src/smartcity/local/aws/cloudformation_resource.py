@@ -1,6 +1,7 @@
 """The work on one resource of a stack, each step with the event that says so.
 
-What is about to be made is written down before it is made (`_intent`), so that after a kill it can be found and removed.
+What is about to be made is written down before it is made (`_intent`), so that after a kill it can be found and
+removed.
 """
 
 from __future__ import annotations

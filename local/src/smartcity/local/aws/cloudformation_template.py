@@ -187,7 +187,9 @@ def _check_resource(name: str, declared: Any) -> None:
         raise invalid(f"Template format error: [/Resources/{name}] Every Resources object must contain a Type member.")
     for key in declared:
         if key not in _ATTRIBUTES:
-            raise invalid(f"Template format error: {key} of the resource {name} is not served by the local AWS endpoint")
+            raise invalid(
+                f"Template format error: {key} of the resource {name} is not served by the local AWS endpoint"
+            )
     for key in ("DeletionPolicy", "UpdateReplacePolicy"):
         if declared.get(key, "Delete") not in _POLICIES:
             raise invalid(f"Template error: {key} {declared[key]} of {name} is not served by the local AWS endpoint")

@@ -1,5 +1,5 @@
-"""EMR Serverless's applications: recorded. No job runs here (`StartJobRun` is refused by name): the lake's job is started
-by the local stack itself.
+"""EMR Serverless's applications: recorded. No job runs here (`StartJobRun` is refused by name): the lake's job is
+started by the local stack itself.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ class MotoServices:
     """moto's WSGI application, imported at its first request: it takes a second."""
 
     def __init__(self) -> None:
+        os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT  # moto reads it where any of its modules is imported.
         self._lock = threading.RLock()
         self._application: Any = None
         self.restore: Callable[[], None] = lambda: None
@@ -25,7 +26,6 @@ class MotoServices:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._lock:
             if self._application is None:
-                os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
                 made = importlib.import_module("moto.moto_server.werkzeug_app")
                 self._application = made.DomainDispatcherApplication(made.create_backend_app)
                 self.restore()

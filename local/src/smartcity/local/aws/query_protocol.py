@@ -1,7 +1,7 @@
 """AWS's query protocol: form in, XML out. moto's reader and writer of it, over botocore's service models.
 
-They were chosen over writing our own: both follow the model's shapes (flattened lists, wrappers, timestamps), and botocore
-itself can only do the client's half.
+They were chosen over writing our own: both follow the model's shapes (flattened lists, wrappers, timestamps), and
+botocore itself has the client's half only.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class QueryService:
 
     def _request(self, model: Any, form: Mapping[str, str]) -> dict[str, Any]:
         try:
-            request: dict[str, Any] = importlib.import_module("moto.core.parse").QueryParser(model).parse(
-                {"values": form}
+            request: dict[str, Any] = (
+                importlib.import_module("moto.core.parse").QueryParser(model).parse({"values": form})
             )
         except ValueError as error:
             raise AwsError(self.invalid_input, f"{model.name}: {error}") from None

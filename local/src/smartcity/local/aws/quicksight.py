@@ -1,4 +1,4 @@
-"""QuickSight's data sources, data sets, themes, analyses and dashboards: recorded, as definitions that are described again.
+"""QuickSight's data sources, data sets, themes, analyses and dashboards: recorded, and described as they were defined.
 
 Nothing is drawn and no data is read. moto's QuickSight has data sources and dashboards only, in memory, and gives no
 data set back that was created; so these are our own. Whatever else is asked is refused by name.
@@ -23,7 +23,9 @@ _PAGE_MAX = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
-    """A kind of thing, as the API spells it. `versioned`: its settings are a version's; `defined`: it has a Definition."""
+    """A kind of thing, as the API spells it. `versioned`: its settings are a version's; `defined`: it has a definition
+    of its own.
+    """
 
     name: str
     path: str
@@ -119,7 +121,8 @@ class QuickSight:
     def _update(self, asset: Asset, request: dict[str, Any]) -> dict[str, Any]:
         with self._store.transaction() as connection:
             old = self._asset(asset, request)
-            kept = {key: old[key] for key in ("Arn", "CreatedTime", "Type", "_permissions") if key in old}
+            kept_on = ("Arn", "CreatedTime", "Type", "_permissions")
+            kept: dict[str, Any] = {key: old[key] for key in kept_on if key in old}
             changed = {"LastUpdatedTime": time.time(), "_version": old["_version"] + 1}
             document = {**kept, **_kept(request), **changed}
             self._save(connection, asset, request, document)
@@ -135,9 +138,7 @@ class QuickSight:
     def _list(self, asset: Asset, request: dict[str, Any]) -> dict[str, Any]:
         sql = "SELECT document FROM quicksight WHERE kind = ? ORDER BY id"
         shown = ("Arn", "Name", "CreatedTime", "LastUpdatedTime", "Type", "ImportMode", f"{asset.name}Id")
-        found = [
-            {key: each[key] for key in shown if key in each} for each in self._store.documents(sql, asset.name)
-        ]
+        found = [{key: each[key] for key in shown if key in each} for each in self._store.documents(sql, asset.name)]
         some, token = page(found, request, at_most=_PAGE_MAX)
         return {asset.listed: some, **({"NextToken": token} if token else {})}
 
@@ -166,7 +167,9 @@ class QuickSight:
         asset = ASSETS[-1]
         document = self._asset(asset, request)
         if request["VersionNumber"] != document["_version"]:
-            raise AwsError("InvalidParameterValueException", "Only the newest version is kept by the local AWS endpoint")
+            raise AwsError(
+                "InvalidParameterValueException", "Only the newest version is kept by the local AWS endpoint"
+            )
         return {"DashboardId": request["DashboardId"], "DashboardArn": document["Arn"], "RequestId": "local"}
 
     def _asset(self, asset: Asset, request: Mapping[str, Any]) -> dict[str, Any]:

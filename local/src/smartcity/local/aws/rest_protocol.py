@@ -49,15 +49,19 @@ class RestJsonService:
 
     def _parsed(self, model: Any, request: Request, labels: Mapping[str, str]) -> dict[str, Any]:
         try:
-            parsed: dict[str, Any] = importlib.import_module("moto.core.parse").RestJSONParser(model).parse(
-                {
-                    "body": request.get_data(),
-                    "headers": request.headers,
-                    "method": request.method,
-                    "url_params": labels,
-                    "url_path": request.path,
-                    "values": request.args,
-                }
+            parsed: dict[str, Any] = (
+                importlib.import_module("moto.core.parse")
+                .RestJSONParser(model)
+                .parse(
+                    {
+                        "body": request.get_data(),
+                        "headers": request.headers,
+                        "method": request.method,
+                        "url_params": labels,
+                        "url_path": request.path,
+                        "values": request.args,
+                    }
+                )
             )
         except ValueError as error:
             raise AwsError(self.invalid_input, f"{model.name}: {error}") from None

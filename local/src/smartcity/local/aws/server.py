@@ -4,8 +4,8 @@ QuickSight recorded, everything else refused by name.
     python -m smartcity.local.aws.server --listen 127.0.0.1:4567 --data var/data/aws --s3 http://127.0.0.1:4566
 
 They keep their state in `<data>/aws.db`, and a Redshift namespace its rows in `<data>/redshift/`. What moto records
-(STS, IAM) lives as long as the process, but for what stacks have made. It checks no signatures, which is why it listens on loopback only; it wants
-requests signed, as every SDK does.
+(STS, IAM) lives as long as the process, but for what stacks have made. It checks no signatures, which is why it listens
+on loopback only; it wants requests signed, as every SDK does.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS redshift_statements (
 CREATE TABLE IF NOT EXISTS redshift_results (
     id TEXT PRIMARY KEY, statement TEXT NOT NULL REFERENCES redshift_statements (id) ON DELETE CASCADE,
     document TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS named_queries (id TEXT PRIMARY KEY, token TEXT UNIQUE, workgroup TEXT, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS named_queries (
+    id TEXT PRIMARY KEY, token TEXT UNIQUE, workgroup TEXT NOT NULL, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS redshift_usage_limits (name TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS emr_applications (name TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS quicksight (
