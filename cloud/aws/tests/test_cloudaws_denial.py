@@ -34,6 +34,7 @@ ROLES = ("Spark", "Crawler", "Analyst", "Redshift", "Dashboard", "Bridge")
 REGION = "us-east-1"
 CLUSTER = "arn:aws:kafka:us-east-1:{account}:cluster/city/0a1b-2"
 WORKGROUP = "arn:aws:redshift-serverless:us-east-1:{account}:workgroup/0a1b-3"
+_SESSION = boto3.Session(region_name=REGION)
 _ACCOUNTS = itertools.count(111_122_220_000)
 
 # g: GetObject, p: PutObject, d: DeleteObject, l: ListObjectsV2 with this prefix. What is not there is refused.
@@ -111,8 +112,8 @@ MAY_NOT: tuple[tuple[str, Any, str], ...] = (
     ("s3.put_bucket_policy", {"Policy": '{"Version": "2012-10-17", "Statement": []}'}, ""),
     ("s3.delete_bucket_policy", {}, ""),
     ("s3.delete_public_access_block", {}, ""),
-    ("s3.put_bucket_acl", {"ACL": "public-read"}, ""),
-    ("s3.put_object_acl", {"Key": "marts/x", "ACL": "public-read"}, ""),
+    ("s3.put_bucket_acl", {"ACL": "private"}, ""),
+    ("s3.put_object_acl", {"Key": "marts/x", "ACL": "private"}, ""),
     ("s3.put_bucket_versioning", {"VersioningConfiguration": {"Status": "Suspended"}}, ""),
     ("s3.put_bucket_lifecycle_configuration", {"LifecycleConfiguration": {"Rules": []}}, ""),
     ("s3.delete_bucket", {}, ""),
@@ -129,8 +130,6 @@ MAY_NOT: tuple[tuple[str, Any, str], ...] = (
     ("sts.assume_role", {"RoleArn": "arn:aws:iam::{account}:role/Analyst", "RoleSessionName": "me"}, "Analyst"),
     ("sts.assume_role", {"RoleArn": "arn:aws:iam::{account}:role/Spark", "RoleSessionName": "me"}, ""),
     ("cloudformation.delete_stack", {"StackName": "smartcity"}, ""),
-    ("glue.delete_database", {"Name": "smartcity"}, ""),
-    ("glue.delete_table", {"DatabaseName": "smartcity", "Name": "gps"}, ""),
     ("glue.create_table", {"DatabaseName": "smartcity", "TableInput": {"Name": "mine"}}, "Spark"),
     ("glue.update_table", {"DatabaseName": "smartcity", "TableInput": {"Name": "gps"}}, "Spark Crawler"),
     ("glue:UpdateTable", "glue:{region}:{account}:table/smartcity/gps", "Spark"),
@@ -138,10 +137,9 @@ MAY_NOT: tuple[tuple[str, Any, str], ...] = (
     ("glue:GetTable", "glue:{region}:{account}:table/smartcity_other/gps", ""),
     ("glue:BatchCreatePartition", "glue:{region}:{account}:table/smartcity/city_hours", "Crawler"),
     ("glue.get_tables", {"DatabaseName": "smartcity_other"}, ""),
-    ("athena.start_query_execution", {"WorkGroup": "primary", "QueryString": "SELECT 1"}, ""),
+    ("athena.start_query_execution", {"WorkGroup": "other", "QueryString": "SELECT 1"}, ""),
     ("athena.start_query_execution", {"WorkGroup": "smartcity", "QueryString": "SELECT 1"}, "Analyst Dashboard"),
     ("athena.update_work_group", {"WorkGroup": "smartcity", "Description": "mine"}, ""),
-    ("athena.delete_work_group", {"WorkGroup": "smartcity"}, ""),
     ("athena:CreateNamedQuery", "athena:{region}:{account}:workgroup/smartcity", ""),
     ("logs.create_log_group", {"logGroupName": "/aws-other/x"}, ""),
     ("redshift-data:ExecuteStatement", "{workgroup}", "Analyst"),
@@ -155,6 +153,9 @@ MAY_NOT: tuple[tuple[str, Any, str], ...] = (
     ("kafka-cluster:DeleteTopic", "{topic}/gps_data", ""),
     ("quicksight:UpdateDashboard", "quicksight:{region}:{account}:dashboard/smartcity", ""),
     ("emr-serverless:StartJobRun", "emr-serverless:{region}:{account}:/applications/1", ""),
+    ("glue.delete_table", {"DatabaseName": "smartcity", "Name": "gps"}, ""),
+    ("glue.delete_database", {"Name": "smartcity"}, ""),
+    ("athena.delete_work_group", {"WorkGroup": "smartcity"}, ""),
 )
 
 
@@ -196,7 +197,7 @@ class Stage:
             "AnalystPrincipalArn": self.analyst,
         }
         account = Account(account=self.account, region=REGION, parameters=parameters, known=known)
-        wanted = ("AWS::IAM::Role", "AWS::S3::BucketPolicy")
+        wanted = ("AWS::IAM::Role", "AWS::S3::Bucket", "AWS::S3::BucketPolicy")
         chosen = {name: each for name, each in self.template["Resources"].items() if each["Type"] in wanted}
         return resolve({**self.template, "Resources": chosen}, account)
 
@@ -209,7 +210,6 @@ class Stage:
         return self._clients({"aws_access_key_id": self.account, "aws_secret_access_key": "root"})
 
     def _clients(self, keys: dict[str, str], *, tls: bool = True) -> Callable[[str], Any]:
-        session = boto3.Session(region_name=REGION, **keys)
         made: dict[str, Any] = {}
 
         def client(service: str) -> Any:
@@ -217,7 +217,7 @@ class Stage:
                 config = botocore.config.Config(
                     retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=30
                 )
-                made[service] = session.client(service, endpoint_url=self.address, config=config)
+                made[service] = _SESSION.client(service, endpoint_url=self.address, config=config, **keys)
                 if tls:  # As a proxy that ends TLS says it: the bucket's policy refuses what came without.
                     made[service].meta.events.register("before-sign.*.*", _came_by_tls)
             return made[service]
@@ -233,13 +233,17 @@ class Stage:
             s3.put_object(Bucket=bucket, Key=f"{prefix}/x", Body=b"1")
         policy = self.resources["LakeBucketPolicy"]["Properties"]["PolicyDocument"]
         s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+        blocked = self.resources["LakeBucket"]["Properties"]["PublicAccessBlockConfiguration"]
+        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=blocked)
         glue = self.root("glue")
-        glue.create_database(DatabaseInput={"Name": "smartcity"})
+        for database in ("smartcity", "smartcity_other"):
+            glue.create_database(DatabaseInput={"Name": database})
         for table in ("gps", "city_hours"):
             keys = [{"Name": "dt", "Type": "string"}]
             glue.create_table(DatabaseName="smartcity", TableInput={"Name": table, "PartitionKeys": keys})
         place = {"ResultConfiguration": {"OutputLocation": f"s3://{bucket}/athena-results/"}}
-        self.root("athena").create_work_group(Name="smartcity", Configuration=place)
+        for group in ("smartcity", "other"):
+            self.root("athena").create_work_group(Name=group, Configuration=place)
         iam = self.root("iam")
         for name in ROLES:
             trust = self.role(name)["AssumeRolePolicyDocument"]
@@ -279,6 +283,16 @@ class Stage:
         return _is_answered(getattr(clients(service), operation), arguments)
 
 
+_ALLOWED_ALL_THE_SAME = (
+    "AccessControlListNotSupported",
+    "BucketNotEmpty",
+    "MalformedXML",
+    "MalformedPolicyDocument",
+    "NoSuchVersion",
+)
+"""What is answered to who may, where the call is one that nobody should be able to make."""
+
+
 def _came_by_tls(request: Any, **_: Any) -> None:
     request.headers["x-forwarded-proto"] = "https"
 
@@ -294,15 +308,20 @@ def _keys(given: dict[str, Any]) -> dict[str, str]:
 
 
 def _is_answered(call: Callable[..., Any], arguments: dict[str, Any]) -> bool:
-    """False for AccessDenied; any other error is one, of the test."""
+    """False for AccessDenied; another error that was not foreseen is the test's."""
     try:
         call(**arguments)
     except botocore.exceptions.ClientError as error:
         code = error.response["Error"]["Code"]
         if code in ("AccessDenied", "AccessDeniedException") or (code == "403" and call.__name__.startswith("head")):
             return False
-        raise
+        if code not in _ALLOWED_ALL_THE_SAME:
+            raise
     return True
+
+
+def _public_policy() -> dict[str, Any]:
+    return _statement("s3:GetObject", Principal="*", Resource="arn:aws:s3:::BUCKET/*")
 
 
 def _statement(*actions: str, **more: Any) -> dict[str, Any]:
@@ -357,6 +376,24 @@ def test_the_bucket_refuses_every_role_without_tls(stage: Stage) -> None:
     for role in ROLES:
         clients = stage.assume(role, tls=False)
         assert {_letters(stage, role, clients, prefix) for prefix in _objects()[role]} == {"-"}
+
+
+PUBLIC = {
+    "a public policy": ("put_bucket_policy", {"Policy": json.dumps(_public_policy())}),
+    "a public list": ("put_bucket_acl", {"ACL": "public-read"}),
+    "a public object": ("put_object_acl", {"Key": "marts/x", "ACL": "public-read"}),
+}
+
+
+@pytest.mark.parametrize("what", PUBLIC)
+def test_nobody_makes_the_bucket_public_not_even_the_root(stage: Stage, what: str) -> None:
+    assert not _made_public(stage, what)
+
+
+def _made_public(stage: Stage, what: str) -> bool:
+    call, given = PUBLIC[what]
+    given = json.loads(json.dumps(given).replace("BUCKET", stage.words["bucket"]))
+    return _is_answered(getattr(stage.root("s3"), call), {"Bucket": stage.words["bucket"], **given})
 
 
 def test_an_analyst_follows_only_statements_of_redshift_that_are_hers(stage: Stage) -> None:
@@ -500,6 +537,11 @@ SEEDED: dict[str, tuple[str, Callable[[Template], Any], set[str]]] = {
         {f"Redshift: l under {each}/" for each in _objects()["Spark"] if each not in ("marts", "warehouse")}
         | {"is answered s3.list_objects_v2"},
     ),
+    "a role that may do anything": (
+        "Bridge",
+        lambda template: _find(template, "Bridge", "Connect").update(Action="*", Resource="*"),
+        {f"is answered {call}" for call, _, _ in MAY_NOT} | {"under "},
+    ),
     "statements of others": (
         "Analyst",
         lambda template: _find(template, "Analyst", "FollowItsOwn").pop("Condition"),
@@ -540,3 +582,11 @@ def test_a_bucket_without_its_policy_is_seen(refusing_aws: str) -> None:
     template["Resources"]["LakeBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"].pop(0)
     stage = Stage(address=refusing_aws, template=template).build()
     assert _letters(stage, "Analyst", stage.assume("Analyst", tls=False), "marts") == "gl"
+
+
+@pytest.mark.parametrize("what", PUBLIC)
+def test_a_bucket_that_may_be_made_public_is_seen(refusing_aws: str, what: str) -> None:
+    template = copy.deepcopy(TEMPLATE)
+    properties = template["Resources"]["LakeBucket"]["Properties"]
+    properties["PublicAccessBlockConfiguration"] |= {"BlockPublicPolicy": False, "BlockPublicAcls": False}
+    assert _made_public(Stage(address=refusing_aws, template=template).build(), what)

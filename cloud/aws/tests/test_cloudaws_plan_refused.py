@@ -165,14 +165,9 @@ def test_a_key_that_nobody_has(place: Place, refusing_aws: str) -> None:
     assert "Check AWS_ACCESS_KEY_ID" in said
 
 
-def test_a_key_with_another_secret(place: Place, refusing_aws: str) -> None:
-    said = place.says(AWS_ENDPOINT_URL=refusing_aws, **_keys(ACCOUNT, "not-root"))
-    assert "AWS does not accept the credentials (SignatureDoesNotMatch: " in said
-
-
 @pytest.fixture
 def deployer(refusing_aws: str) -> dict[str, str]:
-    """Keys of somebody who may only assume roles."""
+    """Keys of somebody who may do nothing yet."""
     iam = boto3.client(
         "iam",
         endpoint_url=refusing_aws,
@@ -184,6 +179,11 @@ def deployer(refusing_aws: str) -> dict[str, str]:
     iam.create_user(UserName=name)
     key = iam.create_access_key(UserName=name)["AccessKey"]
     return _keys(key["AccessKeyId"], key["SecretAccessKey"])
+
+
+def test_a_key_with_another_secret(place: Place, refusing_aws: str, deployer: dict[str, str]) -> None:
+    said = place.says(AWS_ENDPOINT_URL=refusing_aws, **(deployer | {"AWS_SECRET_ACCESS_KEY": "another"}))
+    assert "AWS does not accept the credentials (SignatureDoesNotMatch: " in said
 
 
 def test_no_permission(place: Place, refusing_aws: str, deployer: dict[str, str]) -> None:
