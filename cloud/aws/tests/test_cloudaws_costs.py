@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from smartcity.aws.costs import Assumptions, Prices, estimate, most_of_redshift
 from smartcity.aws.parameters import effective
 from smartcity.aws.stack_text import costs_text
 
+DOCS = Path(__file__).parents[3] / "docs"
 EVERYTHING = {"CreateRedshift": "true", "CreateSparkApplication": "true"}
 
 
@@ -51,6 +53,18 @@ def test_more_vehicles_ask_for_more_spark_up_to_its_maximum() -> None:
     assert capped["EMR Serverless"] == pytest.approx(few["EMR Serverless"])
 
 
+def test_requests_are_those_that_were_counted() -> None:
+    counted = json.loads((DOCS / "measured" / "s3-requests.json").read_text(encoding="utf-8"))
+    batch, use = counted["per_batch"], Assumptions()
+    assert batch.keys() == {"PUT", "LIST", "GET", "HEAD", "DELETE"}
+    assert use.puts_per_batch == batch["PUT"] + batch["LIST"]
+    assert use.gets_per_batch == batch["GET"] + batch["HEAD"]
+    assert counted["puts_per_frame"] == 1
+    lines = _lines(vehicles=0)
+    month = 365 / 12 * 86_400 / 10
+    assert lines["S3 requests"] == pytest.approx(month * (42 * 0.005 + 64 * 0.0004) / 1000)
+
+
 @pytest.mark.parametrize("price", [field.name for field in dataclasses.fields(Prices)])
 def test_every_price_counts(price: str) -> None:
     values = effective(EVERYTHING, None)
@@ -61,7 +75,7 @@ def test_every_price_counts(price: str) -> None:
 
 
 def test_the_page_shows_what_plan_says() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "aws.md").read_text(encoding="utf-8")
+    page = (DOCS / "aws.md").read_text(encoding="utf-8")
     shown = page.split("<!-- costs -->\n")[1].split("\n<!-- /costs -->")[0]
     said = costs_text(estimate(effective(EVERYTHING, None)), Assumptions(), "us-east-1")
     assert shown == "\n".join(f"    {line}" for line in said.splitlines())

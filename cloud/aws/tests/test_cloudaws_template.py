@@ -82,6 +82,12 @@ def _statement(template: dict[str, Any], role: str, number: int = 0) -> dict[str
     return statement
 
 
+def _asks_redshift(template: dict[str, Any]) -> dict[str, Any]:
+    policy = _properties(template, "AnalystRole")["Policies"][1]["Fn::If"][1]
+    document: dict[str, Any] = policy["PolicyDocument"]
+    return document
+
+
 def _properties(template: dict[str, Any], name: str) -> dict[str, Any]:
     properties: dict[str, Any] = template["Resources"][name]["Properties"]
     return properties
@@ -108,6 +114,18 @@ SEEDED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a role on the whole bucket": (
         lambda t: _statement(t, "RedshiftRole").update(Resource={"Fn::Sub": "${LakeBucket.Arn}/*"}),
         "RedshiftRole: s3:GetObject on all of ${LakeBucket.Arn}/*",
+    ),
+    "statements of everybody": (
+        lambda t: _asks_redshift(t)["Statement"][1].pop("Condition"),
+        "AnalystRole: allows redshift-data:DescribeStatement",
+    ),
+    "a conditioned policy with a star": (
+        lambda t: _asks_redshift(t)["Statement"][0].update(Action="redshift-data:*"),
+        "AnalystRole: allows the action redshift-data:*",
+    ),
+    "a policy beside its role": (
+        lambda t: t["Resources"].update(More={"Type": "AWS::IAM::RolePolicy", "Properties": {}}),
+        "More: give a policy to its role",
     ),
     "a managed policy": (
         lambda t: _properties(t, "CrawlerRole").update(

@@ -15,6 +15,8 @@ from .settings import Settings
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 60
+READ_TIMEOUTS_S = {"cloudformation": 10, "sts": 10}
+"""Of services that answer at once, so that an account that cannot be reached is not waited for."""
 ATTEMPTS_MAX = 3
 
 _REFUSED = (
@@ -23,18 +25,20 @@ _REFUSED = (
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
     "InvalidSignatureException",
-    "ExpiredToken",
-    "ExpiredTokenException",
+    "InvalidToken",
+    "RequestExpired",
     "AuthFailure",
     "MissingAuthenticationTokenException",
 )
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException")
+_DENIED = ("AccessDenied", "AccessDeniedException")
 
 
 def client(service: str, settings: Settings) -> Any:
     """A boto3 client. Endpoints: `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_S3` where set, AWS itself otherwise."""
     config = botocore.config.Config(
         connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
+        read_timeout=READ_TIMEOUTS_S.get(service, READ_TIMEOUT_S),
         retries={"total_max_attempts": ATTEMPTS_MAX, "mode": "standard"},
     )
     with explained():
@@ -59,6 +63,9 @@ def explained() -> Iterator[None]:
         botocore.exceptions.CredentialRetrievalError,
         botocore.exceptions.UnauthorizedSSOTokenError,
         botocore.exceptions.SSOTokenLoadError,
+        botocore.exceptions.TokenRetrievalError,
+        botocore.exceptions.ConfigParseError,
+        botocore.exceptions.InvalidConfigError,
     ) as error:
         raise CredentialsError(
             f"no usable AWS credentials: {error}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE "
@@ -74,11 +81,7 @@ def explained() -> Iterator[None]:
         botocore.exceptions.ProxyConnectionError,
         botocore.exceptions.SSLError,
     ) as error:
-        endpoint = error.kwargs.get("endpoint_url", "of AWS")
-        raise EndpointError(
-            f"the endpoint {endpoint} cannot be reached ({type(error).__name__}). Is the local stack up "
-            "(`smartcity status`)? For AWS itself unset AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_S3, and check the network"
-        ) from None
+        raise _unreachable(error) from None
     except botocore.exceptions.ClientError as error:
         raise _refusal(error) from None
     except botocore.exceptions.BotoCoreError as error:
@@ -90,15 +93,37 @@ def explained() -> Iterator[None]:
         raise EndpointError(f"{error}: check AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_S3") from None
 
 
+def _unreachable(error: Any) -> EndpointError:
+    kind = type(error).__name__
+    if "proxy_url" in error.kwargs:
+        proxy = error.kwargs["proxy_url"]
+        return EndpointError(
+            f"the proxy {proxy} cannot be reached ({kind}): check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+        )
+    endpoint = str(error.kwargs.get("endpoint_url", "of AWS"))
+    remedy = "Check the network (name resolution, firewall, HTTPS_PROXY) and the region's name"
+    if ".amazonaws." not in endpoint:
+        remedy = (
+            "Is the local stack up (`smartcity status`)? For AWS itself unset AWS_ENDPOINT_URL and "
+            "AWS_ENDPOINT_URL_S3, and check the network"
+        )
+    return EndpointError(f"the endpoint {endpoint} cannot be reached ({kind}). {remedy}")
+
+
 def _refusal(error: Any) -> AwsError:
     code = error.response.get("Error", {}).get("Code", "")
     message = error.response.get("Error", {}).get("Message", "")
+    if code in _EXPIRED:
+        return CredentialsError(
+            f"the credentials have expired ({code}: {message}). Get new ones, or log in again (`aws sso login`)"
+        )
     if code in _REFUSED:
         return CredentialsError(
             f"AWS does not accept the credentials ({code}: {message}). Check AWS_ACCESS_KEY_ID, "
-            "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or log in again; is the clock right?"
+            "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or log in again. Is the clock right, and the region enabled "
+            "in the account?"
         )
-    if code in ("AccessDenied", "AccessDeniedException"):
+    if code in _DENIED:
         return ServiceError(f"{error.operation_name} is not allowed ({code}: {message}): the role lacks the permission")
     return ServiceError(f"{error.operation_name} failed: {code}: {message}")
 

@@ -61,9 +61,10 @@ class Assumptions:
     lake_bytes_per_reading: int = 87
     """docs/scale.md."""
     batch_s: float = 10.0
-    puts_per_batch: float = 36.0
-    """Assumed, as gets are; docs/scale.md has what was counted since: 42 and 64."""
-    gets_per_batch: float = 60.0
+    puts_per_batch: float = 42.0
+    """PUT and LIST of a batch into five tables, counted: docs/measured/s3-requests.json."""
+    gets_per_batch: float = 64.0
+    """GET and HEAD, from there. DELETE costs nothing."""
     crawl_dpu: float = 2.0
     crawl_hours: float = 1 / 6
     """The least that Glue charges."""

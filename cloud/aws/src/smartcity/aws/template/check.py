@@ -12,6 +12,8 @@ from smartcity.contracts.marts import MARTS, PARTITION_COLUMN, Mart
 from smartcity.contracts.render.glue import glue_columns
 
 _NAMES = re.compile(r"\$\{([^!}][^}]*)\}")
+_OWN_STATEMENTS = {"StringEquals": {"redshift-data:statement-owner-iam-userid": "${aws:userid}"}}
+"""Where an action knows no resource, as those on statements of Redshift's Data API: the caller's own."""
 _PUBLIC_BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 
 
@@ -21,10 +23,14 @@ def findings(template: dict[str, Any], marts: Sequence[Mart] = MARTS) -> list[st
 
 
 def roles(template: dict[str, Any]) -> list[str]:
-    """No role may do `*` or all of a service, on everything, or be taken by everybody."""
-    found = []
+    """No role may do `*`, all of a service, or on everything, or be taken by everybody. Its policies stand with it."""
+    found = [
+        f"{name}: give a policy to its role in Policies, where it is checked"
+        for kind in ("Policy", "RolePolicy", "ManagedPolicy")
+        for name, _ in _of_type(template, f"AWS::IAM::{kind}")
+    ]
     for name, role in _of_type(template, "AWS::IAM::Role"):
-        for policy in role.get("Policies", []):
+        for policy in _policies(role):
             for statement in _statements(policy["PolicyDocument"]):
                 found += [f"{name}: {sentence}" for sentence in _excess(statement)]
         if role.get("ManagedPolicyArns"):
@@ -33,6 +39,13 @@ def roles(template: dict[str, Any]) -> list[str]:
             if statement.get("Principal") in ("*", {"AWS": "*"}):
                 found.append(f"{name}: everybody may take this role")
     return found
+
+
+def _policies(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All of a role's, whatever they are conditioned on."""
+    for policy in role.get("Policies", []):
+        branches = policy["Fn::If"][1:] if "Fn::If" in policy else [policy]
+        yield from (each for each in branches if each != {"Ref": "AWS::NoValue"})
 
 
 def _excess(statement: dict[str, Any]) -> Iterator[str]:
@@ -45,7 +58,7 @@ def _excess(statement: dict[str, Any]) -> Iterator[str]:
             yield f"allows the action {action}"
         if action.startswith("s3:") and "Object" in action:
             yield from (f"{action} on all of {each}" for each in _unscoped(statement))
-    if "*" in _listed(statement.get("Resource", [])):
+    if "*" in _listed(statement.get("Resource", [])) and statement.get("Condition") != _OWN_STATEMENTS:
         yield f"allows {', '.join(_listed(statement['Action']))} on every resource"
 
 
