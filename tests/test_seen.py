@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from smartcity.contracts.marts import MARTS
-from smartcity.local.demo import SIMULATOR
+from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.environment import child_environment
 from smartcity.local.services.kafka import watermarks
 from smartcity.local.services.service import console_script

@@ -11,6 +11,8 @@ import botocore.exceptions
 import pytest
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
 
 from smartcity.aws import artefacts
 from smartcity.aws.artefacts import artefact_bucket, remove_artefacts, uploaded
@@ -23,7 +25,9 @@ KEYS = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": R
 
 
 @pytest.fixture
-def clients() -> Iterator[dict[str, Any]]:
+def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    # moto applies a bucket's policy without its conditions: it would refuse requests with TLS, too.
+    monkeypatch.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
     with mock_aws():
         yield {name: boto3.client(name, **KEYS) for name in ("s3", "sts")}
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
 from moto.server import ThreadedMotoServer
 
 from smartcity.aws import progress, stack
@@ -35,6 +37,8 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(stack, "POLL_S", 0.01)
     monkeypatch.setattr(progress, "POLL_S", 0.01)
+    # moto applies a bucket's policy without its conditions: it would refuse requests with TLS, too.
+    monkeypatch.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
     yield address
     server.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -212,7 +213,7 @@ def test_a_mart_that_is_gone_is_caught_in_the_queries() -> None:
 @pytest.mark.parametrize("name", console_names())
 def test_the_console_computes_defaults_and_asks_for_the_rest(name: str) -> None:
     sql = console_query(name)
-    assert ":" not in sql
+    assert not re.search(r":[a-z]", sql)
     assert sql.count("?") == saved_sql(name).count(" required ")
     assert sqlglot.parse_one(sql, dialect="athena")
     assert "current_date - INTERVAL '6' DAY" in sql or "today-6" not in saved_sql(name)

@@ -17,7 +17,8 @@ AwsError
 └── QueryError
     ├── WorkgroupError     the Athena workgroup is missing
     ├── QueryFailedError   the query ended FAILED or CANCELLED, with Athena's reason
-    └── QueryTimeoutError  it did not end in time, and was stopped
+    ├── QueryTimeoutError  it did not end in time, and was stopped
+    └── DifferentAnswersError  one question has two answers
 """
 
 from __future__ import annotations
@@ -93,3 +94,7 @@ class QueryFailedError(QueryError):
 
 class QueryTimeoutError(QueryError):
     """The query was stopped because it took too long."""
+
+
+class DifferentAnswersError(QueryError):
+    """Answers that should be equal are not; the message is the first difference."""

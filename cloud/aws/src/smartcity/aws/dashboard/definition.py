@@ -112,7 +112,8 @@ class DataSet:
             QueryError: a value is not of its parameter's kind.
         """
         own = {each.name for each in self.parameters}
-        return with_values(self.statement, self.parameters, {k: v for k, v in (given or {}).items() if k in own}, now)
+        known = {name: value for name, value in (given or {}).items() if name in own}
+        return with_values(self.statement, self.parameters, known, now=now)
 
     def column(self, name: str) -> Column | None:
         """The column of a name."""

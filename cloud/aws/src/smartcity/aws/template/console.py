@@ -56,9 +56,9 @@ def _expression(parameter: Parameter) -> str:
     if default == "required":
         return "?"
     if default == "now":
-        return "to_iso8601(current_timestamp)"
+        return "date_format(current_timestamp, '%Y-%m-%dT%H:%i:%sZ')"
     today = _TODAY.fullmatch(default) if parameter.kind == "day" else None
     if today is None:
         return parameter.literal(default, _ANY)
     before = f" - INTERVAL '{today[1]}' DAY" if today[1] else ""
-    return f"to_iso8601(current_date{before})"
+    return f"date_format(current_date{before}, '%Y-%m-%d')"

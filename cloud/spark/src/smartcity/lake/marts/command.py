@@ -51,6 +51,7 @@ def job(flags: Sequence[str], every: timedelta) -> Job:
         every_s=every.total_seconds(),
         first_s=min(every, FIRST_AFTER).total_seconds(),
         run_timeout_s=RUN_TIMEOUT_S,
+        hurried=True,
     )
 
 
