@@ -8,6 +8,7 @@ AwsError
 ├── CrawlError             the crawler is missing, or its crawl failed or takes too long
 ├── WarehouseError         Redshift's workgroup is missing, or a transaction failed, with its reason
 │   └── MigrationError     a numbered step has changed since it was run, or is not known
+├── DashboardError         the stack has no dashboard, or QuickSight does not show it
 ├── StackError
 │   ├── ParameterError     a parameter that the template does not have, or without NAME=VALUE
 │   ├── StackStateError    the stack is in a state from which this cannot be done, or is not there
@@ -53,6 +54,10 @@ class WarehouseError(AwsError):
 
 class MigrationError(WarehouseError):
     """The steps here and those that were run do not agree."""
+
+
+class DashboardError(AwsError):
+    """There is no dashboard to show."""
 
 
 class StackError(AwsError):

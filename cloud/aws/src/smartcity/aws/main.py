@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import sys
 
-from . import redshift_commands, stack_commands
+from . import dashboard_commands, redshift_commands, stack_commands
 from .crawl import crawl, marts_crawler
 from .engine import Engine
 from .errors import AwsError
@@ -115,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_query)
     stack_commands.add_commands(commands, common)
     redshift_commands.add_commands(commands, common)
+    dashboard_commands.add_commands(commands, common)
     return parser
 
 

@@ -12,7 +12,7 @@ quoted literal is put. Kinds: `day` (`2026-11-21`), `moment` (`2026-11-21T08:00:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -75,8 +75,13 @@ def parameters(name: str, engine: Engine = Engine.ATHENA) -> tuple[Parameter, ..
     Raises:
         QueryError: see `saved_query`.
     """
-    found = _PARAMETER.findall(saved_sql(name, engine))
-    return tuple(Parameter(name=n, kind=kind, default=default, meaning=text) for n, kind, default, text in found)
+    return parameters_of(saved_sql(name, engine))
+
+
+def parameters_of(text: str) -> tuple[Parameter, ...]:
+    """The parameters that stand in a query's comment."""
+    found = _PARAMETER.findall(text)
+    return tuple(Parameter(name=n, kind=kind, default=default, meaning=words) for n, kind, default, words in found)
 
 
 def saved_query(
@@ -96,6 +101,22 @@ def saved_query(
     for unknown in given.keys() - {each.name for each in known}:
         listed = ", ".join(each.name for each in known) or "none"
         raise QueryError(f"{name} has no parameter {unknown!r}; there are: {listed}")
+    return with_values(text, known, given, engine=engine, now=now)
+
+
+def with_values(
+    text: str,
+    known: Sequence[Parameter],
+    given: Mapping[str, str],
+    *,
+    engine: Engine = Engine.ATHENA,
+    now: datetime | None = None,
+) -> str:
+    """SQL with its parameters replaced by what is given or by their defaults.
+
+    Raises:
+        QueryError: one is required and not given, or not of its kind.
+    """
     moment = now or datetime.now(UTC)
     literals = {each.name: each.literal(given.get(each.name), moment, engine) for each in known}
     if not literals:

@@ -13,7 +13,6 @@ import botocore.exceptions
 from .clients import error_code
 from .errors import DeploymentError, StackStateError
 from .parameters import to_send
-from .template.text import template_text
 
 POLL_S = 2.0
 CHANGE_SET_TIMEOUT_S = 300.0
@@ -125,11 +124,12 @@ def make_change_set(
     stack: Stack | None,
     given: Mapping[str, str],
     *,
+    template_url: str,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ChangeSet:
-    """Have CloudFormation compare the template with the stack. Nothing is changed, but a stack that is not there is
-    listed as under review until the change set is removed or executed. No changes: they are empty, and the change set
-    is gone.
+    """Have CloudFormation compare the template at an address with the stack. Nothing is changed, but a stack that is not
+    there is listed as under review until the change set is removed or executed. No changes: they are empty, and the
+    change set is gone.
 
     Raises:
         StackStateError: the stack cannot be changed in its state.
@@ -142,7 +142,7 @@ def make_change_set(
             StackName=name,
             ChangeSetName=f"smartcity-{uuid.uuid4().hex[:12]}",
             ChangeSetType="CREATE" if previous is None else "UPDATE",
-            TemplateBody=template_text(),
+            TemplateURL=template_url,
             Parameters=to_send(given, previous),
             Capabilities=["CAPABILITY_IAM"],
             **options,

@@ -10,7 +10,7 @@ from .destroy import Holdings
 from .stack import Change, Stack
 
 _NOT_IN_IT = (
-    "MSK, gateways and bridges (docs/scale.md), old versions of objects, data transfer, logs, QuickSight, taxes"
+    "MSK, gateways and bridges (docs/scale.md), old versions of objects, data transfer, logs, taxes"
 )
 
 
