@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from smartcity.aws import progress, stack, stack_commands
+from smartcity.aws import stack, stack_commands
 from smartcity.aws.errors import DeploymentError, StackStateError
 from smartcity.aws.settings import Settings
 
@@ -52,8 +52,7 @@ class Account:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "POLL_S", 0.05)
-    monkeypatch.setattr(progress, "POLL_S", 0.05)
+    monkeypatch.setattr(stack, "POLL_MAX_S", 0.05)
 
 
 @pytest.fixture
@@ -65,8 +64,7 @@ def account(aws_endpoints: Any) -> Account:
 def deployed(aws_endpoints: Any) -> Account:
     """A stack with everything, which the tests read and leave as it is."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(stack, "POLL_S", 0.05)
-        patched.setattr(progress, "POLL_S", 0.05)
+        patched.setattr(stack, "POLL_MAX_S", 0.05)
         found = Account(aws_endpoints)
         found.run("deploy", *EVERYTHING)
     return found

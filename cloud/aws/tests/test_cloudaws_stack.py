@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from smartcity.aws import progress, stack, stack_commands
+from smartcity.aws import stack, stack_commands
 from smartcity.aws.errors import (
     AwsError,
     CredentialsError,
@@ -38,8 +38,7 @@ NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "POLL_S", 0.01)
-    monkeypatch.setattr(progress, "POLL_S", 0.0)
+    monkeypatch.setattr(stack, "POLL_MAX_S", 0.01)
 
 
 @pytest.fixture

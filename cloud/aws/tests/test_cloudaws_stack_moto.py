@@ -14,7 +14,7 @@ from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 from moto.server import ThreadedMotoServer
 
-from smartcity.aws import progress, stack
+from smartcity.aws import stack
 from smartcity.aws.main import main
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -35,8 +35,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "AWS_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(stack, "POLL_S", 0.01)
-    monkeypatch.setattr(progress, "POLL_S", 0.01)
+    monkeypatch.setattr(stack, "POLL_MAX_S", 0.01)
     # moto applies a bucket's policy without its conditions: it would refuse requests with TLS, too.
     monkeypatch.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
     yield address

@@ -20,7 +20,13 @@ from smartcity.aws.template.columns import tables, unknown_columns
 from smartcity.aws.template.console import console_names, console_query
 from smartcity.aws.template.load import load_template
 from smartcity.aws.template.render import main, query_id, rendered
-from smartcity.aws.template.text import DASHBOARD_FILE, TEMPLATE_BYTES_MAX, TEMPLATE_FILE, template_source, template_text
+from smartcity.aws.template.text import (
+    DASHBOARD_FILE,
+    TEMPLATE_BYTES_MAX,
+    TEMPLATE_FILE,
+    template_source,
+    template_text,
+)
 from smartcity.contracts.fields import required
 from smartcity.contracts.marts import CITY_HOURS, MARTS, SPEED_BY_KM
 

@@ -15,7 +15,7 @@ from .errors import NotConfirmedError, StackStateError
 from .parameters import effective, given_values
 from .regions import check_region
 from .settings import Settings
-from .stack import check_ours, find_stack, make_change_set, previous_parameters, remove_change_set
+from .stack import NOTHING_LEFT, check_ours, find_stack, make_change_set, previous_parameters, remove_change_set
 from .stack_text import changes_text, costs_text, holdings_text, stack_json, stack_text
 from .template.text import template_text
 
@@ -65,6 +65,11 @@ def deploy(options: argparse.Namespace, settings: Settings, *, connect: Connect 
         cloudformation, s3, sts = (connect(name, settings) for name in ("cloudformation", "s3", "sts"))
         check_region(cloudformation, given)
         stack = find_stack(cloudformation, settings.stack)
+        if stack is not None and stack.status == NOTHING_LEFT:
+            check_ours(stack)
+            _say(f"the stack {stack.name} is in {stack.status}: it was never made, and is removed first")
+            remove_stack(cloudformation, stack, _say)
+            stack = None
         check_region(cloudformation, effective(given, previous_parameters(stack)))
         with uploaded(template_text(), s3=s3, sts=sts, keep_bucket=stack is not None, say=_say) as address:
             change_set = make_change_set(cloudformation, settings.stack, stack, given, template_url=address)
