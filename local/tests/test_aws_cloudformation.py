@@ -177,7 +177,7 @@ def test_events_tell_the_order_and_the_reasons(deployed: Account) -> None:
     assert of_bucket == [
         ("CREATE_IN_PROGRESS", ""),
         ("CREATE_IN_PROGRESS", "Resource creation Initiated"),
-        ("CREATE_COMPLETE", ""),
+        ("CREATE_COMPLETE", "Recorded by the local S3: it expires nothing, and everybody on this machine may read it"),
     ]
     names = [name for name, status, _ in events if status == "CREATE_COMPLETE"]
     assert names.index("LakeBucket") < names.index("JourneysTable") < names.index("MartsCrawler")
