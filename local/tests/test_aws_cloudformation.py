@@ -156,7 +156,7 @@ def test_redshift_with_its_limit_and_spark_are_there(deployed: Account) -> None:
 
 
 def test_a_second_plan_has_no_changes(deployed: Account) -> None:
-    assert "nothing" in deployed.run("plan").lower()
+    assert "nothing to change" in deployed.run("plan")
     assert deployed.stack().status == "CREATE_COMPLETE"
 
 
@@ -175,7 +175,7 @@ def test_events_tell_the_order_and_the_reasons(deployed: Account) -> None:
     assert of_bucket == [
         ("CREATE_IN_PROGRESS", ""),
         ("CREATE_IN_PROGRESS", "Resource creation Initiated"),
-        ("CREATE_COMPLETE", ""),
+        ("CREATE_COMPLETE", "Recorded by the local S3: it expires nothing, and everybody on this machine may read it"),
     ]
     names = [name for name, status, _ in events if status == "CREATE_COMPLETE"]
     assert names.index("LakeBucket") < names.index("JourneysTable") < names.index("MartsCrawler")
@@ -235,7 +235,7 @@ def test_a_failed_update_goes_back(account: Account) -> None:
     assert [each["Expiration"]["Days"] for each in rules if each["ID"] == "athena-results"] == [7]
     group = account.client("athena").get_work_group(WorkGroup=account.name)["WorkGroup"]["Configuration"]
     assert group["BytesScannedCutoffPerQuery"] == 10737418240
-    assert "nothing" in account.run("plan").lower()
+    assert "nothing to change" in account.run("plan")
 
 
 def test_a_name_that_changes_replaces_and_a_custom_name_cannot(account: Account) -> None:
@@ -280,6 +280,62 @@ def test_what_was_taken_over_stays_where_the_creation_fails(account: Account) ->
     with pytest.raises(DeploymentError, match="already exists"):
         account.run("deploy")
     assert account.name in {each["Name"] for each in s3.list_buckets()["Buckets"]}
+
+
+def _told(account: Account) -> dict[str, Any]:
+    """What the services tell of a stack's resources."""
+    s3, glue, athena = (account.client(each) for each in ("s3", "glue", "athena"))
+    iam, redshift, name = account.client("iam"), account.client("redshift-serverless"), account.name
+    resources = account.resources()
+    roles = [each["PhysicalResourceId"] for each in resources.values() if each["ResourceType"] == "AWS::IAM::Role"]
+    identities = athena.list_named_queries(WorkGroup=name)["NamedQueryIds"]
+    application = resources["SparkApplication"]["PhysicalResourceId"]
+    told = {
+        "block": s3.get_public_access_block(Bucket=name),
+        "encryption": s3.get_bucket_encryption(Bucket=name),
+        "lifecycle": s3.get_bucket_lifecycle_configuration(Bucket=name),
+        "versioning": s3.get_bucket_versioning(Bucket=name),
+        "ownership": s3.get_bucket_ownership_controls(Bucket=name),
+        "policy": s3.get_bucket_policy(Bucket=name),
+        "database": glue.get_database(Name=name),
+        "tables": glue.get_tables(DatabaseName=name),
+        "crawler": glue.get_crawler(Name=f"{name}-marts"),
+        "workgroup": athena.get_work_group(WorkGroup=name),
+        "queries": athena.batch_get_named_query(NamedQueryIds=identities),
+        "policies": {
+            role: iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+            for role in roles
+            for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]
+        },
+        "trust": {role: iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"] for role in roles},
+        "redshift": redshift.get_namespace(namespaceName=name),
+        "warehouse": redshift.get_workgroup(workgroupName=name),
+        "limits": redshift.list_usage_limits(),
+        "spark": account.client("emr-serverless").get_application(applicationId=application),
+        "stack": account.client("cloudformation").describe_stacks(StackName=name),
+        "resources": resources,
+    }
+    for each in told.values():
+        each.pop("ResponseMetadata", None)
+    return told
+
+
+def test_everything_is_there_after_a_kill(own_endpoints: Any) -> None:
+    own_endpoints.start_s3()
+    own_endpoints.start_aws()
+    account = Account(own_endpoints)
+    account.run("deploy", *EVERYTHING)
+    before = _told(account)
+    assert len(before["policies"]) == len(before["trust"]) == 6
+    for process in (own_endpoints.aws, own_endpoints.s3):
+        process.kill()
+        process.wait()
+    own_endpoints.start_s3()
+    own_endpoints.start_aws()
+    assert _told(account) == before
+    assert "nothing to change" in account.run("plan")
+    account.run("destroy", data=True)
+    assert account.client("iam").list_roles()["Roles"] == []
 
 
 def test_a_plan_leaves_no_stack(account: Account) -> None:

@@ -34,6 +34,7 @@ class WorkGroup(_OfAthena):
     name = "AWS::Athena::WorkGroup"
     properties = frozenset({"Name", "Description", "State", "RecursiveDeleteOption", "WorkGroupConfiguration", "Tags"})
     create_only = frozenset({"Name"})
+    recorded = "Cutoff, metrics, encryption and bucket owner are recorded only"
 
     def identity(self, wanted: Wanted) -> str:
         return str(wanted.properties["Name"])

@@ -1,7 +1,7 @@
 """The template's language: intrinsic functions resolved over a scope, and conditions.
 
-moto's resolver drops what it cannot resolve (an attribute that a resource lacks, a `Fn::` it does not know) with a
-warning, and needs moto's own resource models. Here both fail by name.
+moto's resolver leaves what it does not know (a function, a resource's attribute) in the value as it stands, and needs
+moto's own resource models. Here both fail by name.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ class Bucket(_OfS3):
     properties = frozenset({"BucketName", "VersioningConfiguration", *_SETTINGS})
     create_only = frozenset({"BucketName"})
     importable = True
+    recorded = "Recorded by the local S3: it expires nothing, and everybody on this machine may read it"
 
     def identity(self, wanted: Wanted) -> str:
         return str(wanted.properties.get("BucketName") or wanted.name.lower())
@@ -79,6 +80,7 @@ class BucketPolicy(_OfS3):
     name = "AWS::S3::BucketPolicy"
     properties = frozenset({"Bucket", "PolicyDocument"})
     create_only = frozenset({"Bucket"})
+    recorded = "Recorded by the local S3: it refuses nothing"
 
     def identity(self, wanted: Wanted) -> str:
         return str(wanted.properties["Bucket"])

@@ -68,6 +68,7 @@ class Program:
             if not isinstance(decided, bool):
                 raise invalid(f"Template format error: condition {name} is no condition")
             self._conditions[name] = decided
+        self._declared = document["Resources"].keys()
         self._active = {
             name: each for name, each in document["Resources"].items() if self._holds(each.get("Condition"), name)
         }
@@ -141,13 +142,14 @@ class Program:
         named = declared.get("DependsOn", [])
         explicit = [named] if isinstance(named, str) else list(named)
         for each in explicit:
-            self._needs({"Ref": each}, where)
+            if each not in self._declared:
+                raise invalid(f"Template format error: Unresolved resource dependencies [{each}] in {where}")
         properties = declared.get("Properties", {})
         return Resource(
             logical_id=name,
             kind=declared["Type"],
             properties=properties,
-            needs=tuple(sorted(self._needs(properties, where) | set(explicit))),
+            needs=tuple(sorted(self._needs(properties, where) | (set(explicit) & self._active.keys()))),
             deletion_policy=declared.get("DeletionPolicy", "Delete"),
             replace_policy=declared.get("UpdateReplacePolicy", "Delete"),
         )

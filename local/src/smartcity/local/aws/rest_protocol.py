@@ -65,6 +65,12 @@ class RestJsonService:
             )
         except ValueError as error:
             raise AwsError(self.invalid_input, f"{model.name}: {error}") from None
+        members = model.input_shape.members
+        parsed = {  # moto reads a list that the query string lacks as an empty one.
+            key: value
+            for key, value in parsed.items()
+            if value != [] or members[key].serialization.get("location") != "querystring"
+        }
         report = botocore.validate.ParamValidator().validate(parsed, model.input_shape)
         if report.has_errors():
             raise AwsError(self.invalid_input, f"{model.name}: {report.generate_report()}")
