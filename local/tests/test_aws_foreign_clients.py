@@ -19,6 +19,8 @@ from pyathena.cursor import DictCursor
 from pyathena.error import OperationalError
 from pyathena.pandas.cursor import PandasCursor
 
+pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
+
 BUCKET = "smartcity-lake"
 RESULTS = f"s3://{BUCKET}/athena-results/"
 
@@ -166,6 +168,7 @@ def test_pyathena_makes_a_database_and_looks_around(connection: Any, table: str)
     [
         ("SELECT * FROM nowhere", "TABLE_NOT_FOUND"),
         ("SELECT nothing FROM {table}", "COLUMN_NOT_FOUND"),
+        ("SELECT * FROM {table} WHERE dt = 2026", "GENERIC_USER_ERROR: InvalidInputException: Unsupported expression"),
         ("SELEC 1", "SELEC 1 is not served by the local Athena"),
         ("SELECT 1 +", "SYNTAX_ERROR"),
         ("CREATE EXTERNAL TABLE t (a int) LOCATION 's3://x/'", "CREATE EXTERNAL is not served by the local Athena"),
