@@ -208,6 +208,9 @@ class AthenaQueries:
             execution["Status"]["State"] = "SUCCEEDED"
         except QueryFailedError as error:
             _fail(execution, error, cancelled=cancellation.is_cancelled)
+        except AwsError as error:  # As Glue would answer it: of the query's own making.
+            reason = f"{error.code}: {error.message}"
+            _fail(execution, QueryFailedError("GENERIC_USER_ERROR", reason), cancelled=False)
         except Exception as error:
             log.exception("Athena query %s", identity)
             _fail(execution, QueryFailedError("INTERNAL_ERROR", f"{type(error).__name__}: {error}"), cancelled=False)
