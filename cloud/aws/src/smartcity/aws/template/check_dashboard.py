@@ -131,7 +131,7 @@ def _declared(definition: dict[str, Any]) -> list[str]:
 def _parameters(definition: dict[str, Any]) -> Iterator[str]:
     declared, used = set(_declared(definition)), set()
     for key in _PARAMETER_NAMES:
-        used |= {value for value in _values(definition, key)}
+        used |= set(_values(definition, key))
     yield from (f"there is no parameter {each}" for each in sorted(used - declared))
     yield from (f"nothing uses the parameter {each}" for each in sorted(declared - used))
 
@@ -163,14 +163,14 @@ def _filters(definition: dict[str, Any], columns: dict[str, dict[str, str]]) -> 
 
 def _visual(sheet: dict[str, Any], kind: str, visual: dict[str, Any]) -> Iterator[str]:
     name, configuration = visual["VisualId"], visual["ChartConfiguration"]
-    fields = [value for value in _values(configuration["FieldWells"], "FieldId")]
+    fields = list(_values(configuration["FieldWells"], "FieldId"))
     yield from (f"{name}: {sentence}" for sentence in _twice("field", fields))
-    used = {value for value in _values({k: v for k, v in configuration.items() if k != "FieldWells"}, "FieldId")}
+    used = set(_values({k: v for k, v in configuration.items() if k != "FieldWells"}, "FieldId"))
     yield from (f"{name}: there is no field {each}" for each in sorted(used - set(fields)))
-    wanted = {value for value in _values(configuration, "HierarchyId")}
-    there = {value for value in _values(visual.get("ColumnHierarchies", []), "HierarchyId")}
+    wanted = set(_values(configuration, "HierarchyId"))
+    there = set(_values(visual.get("ColumnHierarchies", []), "HierarchyId"))
     yield from (f"{name}: the hierarchy {each} is not there or not used" for each in sorted(wanted ^ there))
-    data_sets = {value for value in _values(configuration["FieldWells"], "DataSetIdentifier")}
+    data_sets = set(_values(configuration["FieldWells"], "DataSetIdentifier"))
     if len(data_sets) != 1:
         yield f"{name}: asks {len(data_sets)} data sets, and a visual can ask one"
     for targets in _values(visual.get("Actions", []), "TargetVisuals"):
