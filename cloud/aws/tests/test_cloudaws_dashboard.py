@@ -190,6 +190,16 @@ SEEDED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda t: _definition(t)["CalculatedFields"][0].update(Expression="sum({velocity})"),
         "CityDashboard: calculated field speed by readings: speed has no column velocity",
     ),
+    "a calculated field called as a column is": (
+        lambda t: _definition(t)["CalculatedFields"][0].update(Name="speed"),
+        "CityDashboard: calculated field speed: speed has a column of that name",
+    ),
+    "a filter on a sheet that it does not concern": (
+        lambda t: _definition(t)["FilterGroups"][3]["ScopeConfiguration"]["SelectedSheets"][
+            "SheetVisualScopingConfigurations"
+        ].append({"SheetId": "fuel", "Scope": "ALL_VISUALS"}),
+        "CityDashboard: sheet fuel: weather-filter filters nothing there",
+    ),
     "a column of a wrong type in a filter": (
         lambda t: _filter(t, 1)["Column"].update(ColumnName="km"),
         "CityDashboard: speed.km is INTEGER, which no CategoryFilter takes",
