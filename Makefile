@@ -70,6 +70,7 @@ lint: setup ## ruff, mypy, and whether the rendered files are up to date
 	@$(PYTHON) -m smartcity.contracts.render --check
 	@$(PYTHON) -m smartcity.contracts.released --check
 	@$(PYTHON) -m smartcity.aws.template.render --check
+	@$(PYTHON) -m smartcity.aws.dashboard.picture --check docs/images/dashboard.svg
 
 up: setup ## start the stack
 	@.venv/bin/smartcity up

@@ -20,7 +20,8 @@ from smartcity.aws.marts import register_marts
 from smartcity.aws.prepare import prepare
 from smartcity.aws.query import run_query
 from smartcity.aws.settings import Settings
-from smartcity.contracts.fields import Column, Kind as FieldKind
+from smartcity.contracts.fields import Column
+from smartcity.contracts.fields import Kind as FieldKind
 from smartcity.contracts.marts import MARTS, Mart
 from smartcity.contracts.streams import STREAMS
 from smartcity.contracts.tables import lake_columns
@@ -70,8 +71,8 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"slot_at": LATER, **ROUTE, "condition": "clear", "readings": 3, "mean_speed_km_h": 90.0},
     ],
     "incident_response": [
-        {"first_step_at": EARLIER, "incident_id": "i1", "type": "fire", "status": "resolved", "response_s": 300.0, **GUELPH},
-        {"first_step_at": EARLIER, "incident_id": "i2", "type": "fire", "status": "responding", "response_s": 420.0, **GUELPH},
+        {**GUELPH, "first_step_at": EARLIER, "incident_id": "i1", "status": "resolved", "response_s": 300.0},
+        {**GUELPH, "first_step_at": EARLIER, "incident_id": "i2", "status": "responding", "response_s": 420.0},
     ],
     "journeys": [
         {"started_at": EARLIER, **ROUTE, "fuel_type": "petrol", "fuel_used": 2.0, "distance_km": 50.0},
@@ -203,11 +204,16 @@ def test_a_choice_applies_where_its_column_is(athena: Any) -> None:
         visual_query(DASHBOARD, VISUALS["speed-map"], Choices(values={"colour": ("red",)}))
 
 
-@pytest.mark.parametrize("chosen", [each for each in DASHBOARD.filters if each.control is Control.CHOICE], ids=lambda f: f.id)
+@pytest.mark.parametrize(
+    "chosen", [each for each in DASHBOARD.filters if each.control is Control.CHOICE], ids=lambda f: f.id
+)
 def test_a_choice_offers_what_its_data_set_holds(athena: Any, chosen: Any) -> None:
     offered = {row[0] for row in _ask(athena, choices_query(DASHBOARD, chosen.id))}
-    assert offered == {
-        "route": {"waterloo-toronto", "london-birmingham"},
-        "vehicle": {"car-1"},
-        "weather": {"rain", "clear"},
-    }[chosen.id]
+    assert (
+        offered
+        == {
+            "route": {"waterloo-toronto", "london-birmingham"},
+            "vehicle": {"car-1"},
+            "weather": {"rain", "clear"},
+        }[chosen.id]
+    )

@@ -1,4 +1,4 @@
-"""The dashboard: what it shows, its resources against botocore's models and our check, each seeded mistake, its picture."""
+"""The dashboard: what it shows, its resources under botocore's models and our check, seeded mistakes, its picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botocore.validate import ParamValidator
 from smartcity.aws.dashboard.city import DASHBOARD
 from smartcity.aws.dashboard.definition import Kind, targets
 from smartcity.aws.dashboard.picture import main as draw
-from smartcity.aws.dashboard.quicksight import tables_read
+from smartcity.aws.dashboard.quicksight import resources, tables_read
 from smartcity.aws.template.check import findings
 from smartcity.aws.template.load import load_template
 from smartcity.aws.template.render import rendered, rendered_dashboard
@@ -35,6 +35,10 @@ def test_it_is_rendered_from_its_definition() -> None:
     assert dashboard_source() == rendered_dashboard()
     assert template_text().count("CityDashboard:") == 1
     assert DASHBOARD_FILE not in template_text().split("Resources:")[1]
+
+
+def test_what_is_written_as_yaml_is_what_was_meant() -> None:
+    assert load_template(f"Resources:\n{dashboard_source()}")["Resources"] == resources(DASHBOARD)
 
 
 def test_it_shows_what_was_asked_for() -> None:
@@ -185,6 +189,16 @@ SEEDED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "an unknown column in a calculated field": (
         lambda t: _definition(t)["CalculatedFields"][0].update(Expression="sum({velocity})"),
         "CityDashboard: calculated field speed by readings: speed has no column velocity",
+    ),
+    "a calculated field called as a column is": (
+        lambda t: _definition(t)["CalculatedFields"][0].update(Name="speed"),
+        "CityDashboard: calculated field speed: speed has a column of that name",
+    ),
+    "a filter on a sheet that it does not concern": (
+        lambda t: _definition(t)["FilterGroups"][3]["ScopeConfiguration"]["SelectedSheets"][
+            "SheetVisualScopingConfigurations"
+        ].append({"SheetId": "fuel", "Scope": "ALL_VISUALS"}),
+        "CityDashboard: sheet fuel: weather-filter filters nothing there",
     ),
     "a column of a wrong type in a filter": (
         lambda t: _filter(t, 1)["Column"].update(ColumnName="km"),

@@ -79,8 +79,14 @@ def test_cfn_lint_passes_and_catches_a_wrong_property(tmp_path: Path) -> None:
     good.write_text(TEXT, encoding="utf-8")
     run = _cfn_lint(good)
     assert run.returncode == 0, run.stdout + run.stderr
-    bad.write_text(TEXT.replace("BytesScannedCutoffPerQuery", "BytesScannedLimit"), encoding="utf-8")
-    assert "BytesScannedLimit" in _cfn_lint(bad).stdout
+    seeded = {"BytesScannedCutoffPerQuery": "BytesScannedLimit", "BaseMapStyle: LIGHT_GRAY": "BaseMapStyle: PAPER"}
+    text = TEXT
+    for right, wrong in seeded.items():
+        text = text.replace(right, wrong, 1)
+    bad.write_text(text, encoding="utf-8")
+    said = _cfn_lint(bad).stdout
+    assert "BytesScannedLimit" in said
+    assert "PAPER" in said
 
 
 def test_our_check_finds_nothing() -> None:

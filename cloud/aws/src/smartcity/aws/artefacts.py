@@ -41,8 +41,8 @@ def uploaded(
     say: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[str]:
-    """The address of a template for `TemplateURL`, as long as the context lasts. A bucket that was made for it goes with
-    it unless it is to be kept; what cannot be removed is said.
+    """The address of a template for `TemplateURL`, as long as the context lasts. A bucket that was made for it goes
+    with it unless it is to be kept; what cannot be removed is said.
 
     Raises:
         ConflictError: the bucket's name is another account's, or not free yet.

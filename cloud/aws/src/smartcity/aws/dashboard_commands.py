@@ -49,14 +49,20 @@ def dashboard(
                 f"the stack {stack.name} has no dashboard: make it with `smartcity-aws deploy --parameter "
                 "DashboardPrincipalArn=ARN`, the QuickSight user or group that shall see it"
             )
-        address = _embedded(quicksight, account, stack, options.embed) if options.embed else stack.outputs["DashboardUrl"]
+        address = (
+            _embedded(quicksight, account, stack, options.embed) if options.embed else stack.outputs["DashboardUrl"]
+        )
     if options.open and not browse(address):
         raise DashboardError(f"no browser could be started; the address is {address}")
     return address
 
 
 def _check_subscribed(quicksight: Any, account: str) -> None:
-    """Where QuickSight does not say, for lack of the right or in another region than its users', it is taken to be so."""
+    """Where QuickSight does not say, for lack of the right or in another region than its users', it is taken to be so.
+
+    Raises:
+        DashboardError: the account has no subscription.
+    """
     try:
         found = quicksight.describe_account_subscription(AwsAccountId=account)["AccountInfo"]
     except botocore.exceptions.ClientError as error:

@@ -132,9 +132,9 @@ def make_change_set(
     template_url: str,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ChangeSet:
-    """Have CloudFormation compare the template at an address with the stack. Nothing is changed, but a stack that is not
-    there is listed as under review until the change set is removed or executed. No changes: they are empty, and the
-    change set is gone.
+    """Have CloudFormation compare the template at an address with the stack. Nothing is changed, but a stack that is
+    not there is listed as under review until the change set is removed or executed. No changes: they are empty, and
+    the change set is gone.
 
     Raises:
         StackStateError: the stack cannot be changed in its state.

@@ -60,7 +60,14 @@ FILTERS = (
 def _kpi(name: str, title: str, column: str, aggregation: Aggregation, note: str) -> Visual:
     measure = Measure(column=column, aggregation=aggregation, title=title)
     return Visual(
-        id=name, kind=Kind.KPI, title=title, data_set="city", width=9, dimensions=BY_HOUR, measures=(measure,), note=note
+        id=name,
+        kind=Kind.KPI,
+        title=title,
+        data_set="city",
+        width=9,
+        dimensions=BY_HOUR,
+        measures=(measure,),
+        note=note,
     )
 
 

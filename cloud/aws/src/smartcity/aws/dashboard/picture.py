@@ -1,4 +1,4 @@
-"""Draws the dashboard's layout: sheets, filters, and each visual's place, title and kind. For those who have no account.
+"""Draws the dashboard's layout for those who have no account: sheets, filters, each visual's place, title and kind.
 
 The shapes say what kind a visual is; they are no data.
 """
@@ -80,14 +80,12 @@ def _visual(visual: Visual, box: Box) -> Iterator[str]:
 
 
 def _kpi(box: Box) -> Iterator[str]:
-    left, top, width, height = box
-    yield _path(left, top + height, width, height, (0.6, 0.75, 0.4, 0.65, 0.3), _MAIN)
+    yield _path(box, (0.6, 0.75, 0.4, 0.65, 0.3), _MAIN)
 
 
 def _line(box: Box) -> Iterator[str]:
-    left, top, width, height = box
     for heights, color in zip(_LINES, (_MAIN, _SECOND), strict=True):
-        yield _path(left, top + height, width, height, heights, color)
+        yield _path(box, heights, color)
     yield from _axes(box)
 
 
@@ -118,7 +116,7 @@ def _heat(box: Box) -> Iterator[str]:
 def _map(box: Box) -> Iterator[str]:
     left, top, width, height = box
     yield _box(box, fill="#eaf0f4", radius=2)
-    yield _path(left, top + height, width, height, (0.3, 0.45, 0.4, 0.65, 0.6, 0.8), "#c3ccd6")
+    yield _path(box, (0.3, 0.45, 0.4, 0.65, 0.6, 0.8), "#c3ccd6")
     for number, (x, y) in enumerate(_POINTS):
         color = (_MAIN, _SECOND, _THIRD)[number % 3]
         yield f'<circle cx="{left + x * width:.1f}" cy="{top + y * height:.1f}" r="{4 + number % 3}" fill="{color}"/>'
@@ -142,7 +140,9 @@ def _axes(box: Box) -> Iterator[str]:
     )
 
 
-def _path(left: float, base: float, width: float, height: float, shares: tuple[float, ...], color: str) -> str:
+def _path(box: Box, shares: tuple[float, ...], color: str) -> str:
+    left, top, width, height = box
+    base = top + height
     step = width / (len(shares) - 1)
     points = " ".join(f"{left + n * step:.1f},{base - share * height:.1f}" for n, share in enumerate(shares))
     return f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"/>'

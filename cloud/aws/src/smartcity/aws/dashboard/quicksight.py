@@ -210,7 +210,14 @@ def _picker(sheet: Sheet, each: Filter, limit: str) -> dict[str, Any]:
 def _in_line(controls: list[tuple[str, str]]) -> list[dict[str, Any]]:
     per_row = CONTROL_COLUMNS // CONTROL_WIDTH
     return [
-        _element(kind, name, number % per_row * CONTROL_WIDTH, number // per_row, CONTROL_WIDTH, 1)
+        _element(
+            kind,
+            name,
+            left=number % per_row * CONTROL_WIDTH,
+            top=number // per_row,
+            width=CONTROL_WIDTH,
+            height=1,
+        )
         for number, (kind, name) in enumerate(controls)
     ]
 
@@ -220,7 +227,8 @@ def _placed(sheet: Sheet) -> list[dict[str, Any]]:
     for row in sheet.rows:
         left = 0
         for visual in row.visuals:
-            elements.append(_element("VISUAL", visual.id, left, top, visual.width, row.height))
+            place = _element("VISUAL", visual.id, left=left, top=top, width=visual.width, height=row.height)
+            elements.append(place)
             left += visual.width
         if left > GRID_COLUMNS:
             raise ValueError(f"a row of the sheet {sheet.id} is {left} wide; {GRID_COLUMNS} is all there is")
@@ -228,7 +236,7 @@ def _placed(sheet: Sheet) -> list[dict[str, Any]]:
     return elements
 
 
-def _element(kind: str, name: str, left: int, top: int, width: int, height: int) -> dict[str, Any]:
+def _element(kind: str, name: str, *, left: int, top: int, width: int, height: int) -> dict[str, Any]:
     return {
         "ElementId": name,
         "ElementType": kind,

@@ -20,7 +20,7 @@ _ONE_DECIMAL = {
     "FormatConfiguration": {"NumberDisplayFormatConfiguration": {"DecimalPlacesConfiguration": {"DecimalPlaces": 1}}}
 }
 FRAME_PAGE = "https://${AWS::Region}.console.aws.amazon.com/s3/object/${LakeBucket}?region=${AWS::Region}&prefix="
-"""The S3 console's page of an object: the bucket is closed, and a signed address would have to be made anew each time."""
+"""The S3 console's page of an object: the bucket is closed, and a signed address would be good for an hour or so."""
 
 
 def column_identifier(data_set: str, column: str) -> dict[str, Any]:

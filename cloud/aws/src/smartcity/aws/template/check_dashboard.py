@@ -73,8 +73,7 @@ def _columns(definition: dict[str, Any], resources: Mapping[str, Any]) -> dict[s
         if resource is not None:
             columns[declared["Identifier"]] = columns_of(resource["Properties"])
     for each in definition.get("CalculatedFields", []):
-        if each["DataSetIdentifier"] in columns:
-            columns[each["DataSetIdentifier"]] |= {each["Name"]: "CALCULATED"}
+        columns.get(each["DataSetIdentifier"], {}).setdefault(each["Name"], "CALCULATED")
     return columns
 
 
@@ -100,6 +99,8 @@ def _twice(what: str, names: list[str]) -> Iterator[str]:
 
 def _calculations(definition: dict[str, Any], columns: dict[str, dict[str, str]]) -> Iterator[str]:
     for each in definition.get("CalculatedFields", []):
+        if columns.get(each["DataSetIdentifier"], {}).get(each["Name"]) != "CALCULATED":
+            yield f"calculated field {each['Name']}: {each['DataSetIdentifier']} has a column of that name"
         expression = each["Expression"]
         text = expression["Fn::Sub"] if isinstance(expression, dict) else expression
         for name in re.findall(r"(?<!\$)\{([^}]+)\}", text):
@@ -131,46 +132,58 @@ def _declared(definition: dict[str, Any]) -> list[str]:
 def _parameters(definition: dict[str, Any]) -> Iterator[str]:
     declared, used = set(_declared(definition)), set()
     for key in _PARAMETER_NAMES:
-        used |= {value for value in _values(definition, key)}
+        used |= set(_values(definition, key))
     yield from (f"there is no parameter {each}" for each in sorted(used - declared))
     yield from (f"nothing uses the parameter {each}" for each in sorted(declared - used))
 
 
 def _filters(definition: dict[str, Any], columns: dict[str, dict[str, str]]) -> Iterator[str]:
-    sheets = {sheet["SheetId"]: _visual_ids(sheet) for sheet in definition["Sheets"]}
-    filters = {}
+    reach: dict[str, set[str]] = {}
     for group in definition["FilterGroups"]:
-        scopes = group["ScopeConfiguration"]["SelectedSheets"]["SheetVisualScopingConfigurations"]
-        for scope in scopes:
-            if scope["SheetId"] not in sheets:
-                yield f"{group['FilterGroupId']}: there is no sheet {scope['SheetId']}"
-            for visual in set(scope.get("VisualIds", [])) - sheets.get(scope["SheetId"], set()):
-                yield f"{group['FilterGroupId']}: the sheet {scope['SheetId']} has no visual {visual}"
+        yield from (f"{group['FilterGroupId']}: {sentence}" for sentence in _scope(group, definition["Sheets"]))
         for kind, each in (next(iter(one.items())) for one in group["Filters"]):
-            filters[each["FilterId"]] = {scope["SheetId"] for scope in scopes}
-            if "DefaultFilterControlConfiguration" in each and len(scopes) < 2:
-                yield f"{each['FilterId']}: has a control for several sheets, and one sheet"
+            reach[each["FilterId"]] = {scope["SheetId"] for scope in _scopes(group)}
             column = each["Column"]["ColumnName"]
-            types = {known[column] for known in columns.values() if column in known}
+            holders = {name: known[column] for name, known in columns.items() if column in known}
+            types = set(holders.values())
             if group["CrossDataset"] == "ALL_DATASETS" and types - set(_FITS[kind]):
                 yield f"{each['FilterId']}: {column} is of several types in the data sets: {', '.join(sorted(types))}"
+            if "DefaultFilterControlConfiguration" in each and len(reach[each["FilterId"]]) < 2:
+                yield f"{each['FilterId']}: has a control for several sheets, and one sheet"
+            for sheet in definition["Sheets"]:
+                read = set(_values(sheet["Visuals"], "DataSetIdentifier"))
+                if sheet["SheetId"] in reach[each["FilterId"]] and not read & holders.keys():
+                    yield f"sheet {sheet['SheetId']}: {each['FilterId']} filters nothing there"
     for sheet in definition["Sheets"]:
-        for control in sheet.get("FilterControls", []):
-            source = next(iter(control.values()))["SourceFilterId"]
-            if sheet["SheetId"] not in filters.get(source, set()):
+        for source in _values(sheet.get("FilterControls", []), "SourceFilterId"):
+            if sheet["SheetId"] not in reach.get(source, set()):
                 yield f"sheet {sheet['SheetId']}: shows the filter {source}, which is not there or is for other sheets"
+
+
+def _scope(group: dict[str, Any], sheets: list[dict[str, Any]]) -> Iterator[str]:
+    visuals = {sheet["SheetId"]: _visual_ids(sheet) for sheet in sheets}
+    for scope in _scopes(group):
+        if scope["SheetId"] not in visuals:
+            yield f"there is no sheet {scope['SheetId']}"
+        for visual in set(scope.get("VisualIds", [])) - visuals.get(scope["SheetId"], set()):
+            yield f"the sheet {scope['SheetId']} has no visual {visual}"
+
+
+def _scopes(group: dict[str, Any]) -> list[dict[str, Any]]:
+    scopes: list[dict[str, Any]] = group["ScopeConfiguration"]["SelectedSheets"]["SheetVisualScopingConfigurations"]
+    return scopes
 
 
 def _visual(sheet: dict[str, Any], kind: str, visual: dict[str, Any]) -> Iterator[str]:
     name, configuration = visual["VisualId"], visual["ChartConfiguration"]
-    fields = [value for value in _values(configuration["FieldWells"], "FieldId")]
+    fields = list(_values(configuration["FieldWells"], "FieldId"))
     yield from (f"{name}: {sentence}" for sentence in _twice("field", fields))
-    used = {value for value in _values({k: v for k, v in configuration.items() if k != "FieldWells"}, "FieldId")}
+    used = set(_values({k: v for k, v in configuration.items() if k != "FieldWells"}, "FieldId"))
     yield from (f"{name}: there is no field {each}" for each in sorted(used - set(fields)))
-    wanted = {value for value in _values(configuration, "HierarchyId")}
-    there = {value for value in _values(visual.get("ColumnHierarchies", []), "HierarchyId")}
+    wanted = set(_values(configuration, "HierarchyId"))
+    there = set(_values(visual.get("ColumnHierarchies", []), "HierarchyId"))
     yield from (f"{name}: the hierarchy {each} is not there or not used" for each in sorted(wanted ^ there))
-    data_sets = {value for value in _values(configuration["FieldWells"], "DataSetIdentifier")}
+    data_sets = set(_values(configuration["FieldWells"], "DataSetIdentifier"))
     if len(data_sets) != 1:
         yield f"{name}: asks {len(data_sets)} data sets, and a visual can ask one"
     for targets in _values(visual.get("Actions", []), "TargetVisuals"):

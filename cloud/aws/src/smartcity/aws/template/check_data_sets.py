@@ -28,8 +28,8 @@ _FITS = {
     "DATETIME": {exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ, exp.DataType.Type.DATE},
     "BOOLEAN": {exp.DataType.Type.BOOLEAN},
 }
-"""QuickSight's `InputColumnDataType`, and the types of a query's columns that it reads as such. Times with a zone, which
-the streams' tables hold, it does not read."""
+"""QuickSight's `InputColumnDataType`, and the types of a query's columns that it reads as such. It does not read times
+with a zone, which the streams' tables hold."""
 
 
 def data_set_findings(template: Mapping[str, Any], marts: Sequence[Mart] = MARTS) -> list[str]:
@@ -78,11 +78,11 @@ def _query(sql: str, columns: tuple[tuple[str, str], ...], marts: tuple[Mart, ..
         return found
     try:
         tree = sqlglot.parse_one(sql.replace(_DATABASE, ""), dialect="athena")
-        known = {each: dict(schema[each]) for each in read}
+        known: dict[str, object] = {each: dict(schema[each]) for each in read}
         qualified = annotate_types(qualify(tree, schema=known, dialect="athena"), schema=known, dialect="athena")
     except SqlglotError as error:
         return [*found, str(error).splitlines()[0]]
-    answers = {each.alias_or_name: each.type for each in qualified.selects}
+    answers = {each.alias_or_name: each.type for each in qualified.selects} if isinstance(qualified, exp.Query) else {}
     found += [f"the query has no column {each}" for each in names if each not in answers]
     found += [f"the query's column {each} is not declared" for each in answers if each not in names]
     for name, kind in columns:

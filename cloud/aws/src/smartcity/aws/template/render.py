@@ -153,7 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m smartcity.aws.template.render",
-        description="Render mart tables, saved queries, Kafka topics and the dashboard into the CloudFormation template.",
+        description="Render marts, saved queries, Kafka topics and the dashboard into the CloudFormation template.",
         epilog="example: python -m smartcity.aws.template.render --check",
     )
     mode = parser.add_mutually_exclusive_group(required=True)

@@ -1,5 +1,5 @@
 -- Speed of each vehicle by hour and cell of a hundredth of a degree over 24 hours, from the GPS readings: no mart has
--- latitude and longitude of speed. A map draws at most 10,000 points, so readings are not drawn one by one.
+-- latitude and longitude of speed, and the readings themselves are too many for a map.
 -- Column: moment time - Hour
 -- Column: vehicle text - Vehicle
 -- Column: route text - Route
