@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pyt
 
 CAUGHT_UP_WITHIN_S = 180
 MARTS_WITHIN_S = 400
-"""The first marts are built two minutes after the start, later ones every five; a run takes half a minute."""
+"""The first marts are built four minutes after the start, later ones every five; a run takes half a minute."""
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 """By metric, and the values of its labels."""

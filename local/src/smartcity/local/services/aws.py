@@ -24,7 +24,7 @@ def _probe(place: Place) -> str | None:
 
 
 def _deploy(place: Place) -> None:
-    """What the template makes, warehouse included, through the command that deploys it to a real account. Repeatable."""
+    """All of the template, warehouse included, through the command that deploys it to a real account. Repeatable."""
     try:
         run = subprocess.run(
             [console_script("smartcity-aws"), "deploy", "--yes", "--parameter", "CreateRedshift=true"],
