@@ -133,7 +133,12 @@ MAY_NOT: tuple[tuple[str, Any, str], ...] = (
     ("glue.create_table", {"DatabaseName": "smartcity", "TableInput": {"Name": "mine"}}, "Spark"),
     ("glue.update_table", {"DatabaseName": "smartcity", "TableInput": {"Name": "gps"}}, "Spark Crawler"),
     ("glue:UpdateTable", "glue:{region}:{account}:table/smartcity/gps", "Spark"),
-    ("glue:GetTable", "glue:{region}:{account}:table/smartcity/gps", "Spark Analyst Redshift"),
+    ("glue:GetTable", "glue:{region}:{account}:table/smartcity/gps", "Spark Analyst Redshift Dashboard"),
+    ("glue:GetTable", "glue:{region}:{account}:table/smartcity/vehicle", "Spark Analyst Redshift"),
+    ("s3.list_objects_v2", {"Prefix": "warehouse/smartcity.db/gps/x"}, "Spark Analyst Redshift Dashboard"),
+    ("s3.list_objects_v2", {"Prefix": "warehouse/smartcity.db/vehicle/x"}, "Spark Analyst Redshift"),
+    ("s3:GetObject", "s3:::{bucket}/warehouse/smartcity.db/gps/x", "Spark Analyst Redshift Dashboard"),
+    ("s3:GetObject", "s3:::{bucket}/warehouse/smartcity.db/vehicle/x", "Spark Analyst Redshift"),
     ("glue:GetTable", "glue:{region}:{account}:table/smartcity_other/gps", ""),
     ("glue:BatchCreatePartition", "glue:{region}:{account}:table/smartcity/city_hours", "Crawler"),
     ("glue.get_tables", {"DatabaseName": "smartcity_other"}, ""),
@@ -489,8 +494,9 @@ def _actions(role: str, sid: str, *actions: str) -> Callable[[Template], None]:
 SEEDED: dict[str, tuple[str, Callable[[Template], Any], set[str]]] = {
     "a resource widened to the bucket": (
         "Dashboard",
-        _widen("Dashboard", "ReadMarts", "${LakeBucket.Arn}/*"),
-        {f"under {each}/" for each in _objects()["Spark"] if each not in ("marts", "athena-results")},
+        _widen("Dashboard", "ReadMartsAndStreams", "${LakeBucket.Arn}/*"),
+        {f"under {each}/" for each in _objects()["Spark"] if each not in ("marts", "athena-results")}
+        | {"is answered s3:GetObject"},
     ),
     "a prefix without its slash": (
         "Spark",
