@@ -139,12 +139,15 @@ def test_what_is_not_served_is_refused_by_name(stacks: Stacks, resources: dict[s
         stacks.change_set(resources)
 
 
-def test_a_property_that_is_not_served_fails_the_change_set(stacks: Stacks) -> None:
+def test_a_property_that_is_not_served_or_missing_fails_the_change_set(stacks: Stacks) -> None:
     with_cors = bucket(stacks.name)
     with_cors["Properties"]["CorsConfiguration"] = {"CorsRules": []}
     made = stacks.change_set({"B": with_cors})
     assert made["Status"] == "FAILED"
     assert "B (AWS::S3::Bucket): Encountered unsupported property CorsConfiguration" in made["StatusReason"]
+    group = {"Type": "AWS::Athena::WorkGroup", "Properties": {"State": "ENABLED"}}
+    made = stacks.change_set({"W": group}, ChangeSetName="two")
+    assert made["StatusReason"].endswith("required key [Name] not found)")
 
 
 def test_calls_that_are_not_served_are_refused_by_name(stacks: Stacks) -> None:
