@@ -22,13 +22,7 @@ import botocore.exceptions
 LOST = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
 ENDS = (("s3", signal.SIGKILL), ("aws", signal.SIGKILL), ("both", signal.SIGKILL), ("both", signal.SIGTERM))
 """In an order of their own each time; after them both are killed once more."""
-ANSWERS_BETWEEN_ENDS = (
-    ("s3", signal.SIGKILL),
-    ("aws", signal.SIGKILL),
-    ("both", signal.SIGKILL),
-    ("both", signal.SIGTERM),
-)
-"""In an order of their own each time; after them both are killed once more."""
+ANSWERS_BETWEEN_KILLS = 4
 """Of every kind, at least."""
 PAUSE_S = 0.03
 """Between a writer's calls: the processes shall be at work, and start again soon."""
