@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := contracts/src firmware-sim/src edge/src bridge/src cloud/spark/src cloud/aws/src cloud/dashboard/src local/src
 
-.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-questions bench-s3 bench-simulator bench-visible soak replay
+.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-questions bench-s3 bench-simulator bench-visible soak replay trino
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ bench-s3: setup ## S3 requests per batch of the lake; writes var/bench/s3-reques
 bench-visible: setup ## from the bridge to Athena, at 20 vehicles in real time; writes var/bench/visible.json
 	@$(PYTHON) tests/bench/visible.py $(BENCH)
 
+trino: setup-tests ## every query shipped for Athena, on the local Athena and on Trino (800 MB, a JDK 24 or 25)
+	@$(PYTHON) -m pytest -q local/tests/trino_queries.py
+
 soak: setup ## ten simulated hours: do files and memory stay steady? (SOAK="--simulated-hours 2"); writes var/bench/soak.json
 	@$(PYTHON) -m tests.soak $(SOAK)
 
@@ -67,6 +70,7 @@ lint: setup ## ruff, mypy, and whether the rendered files are up to date
 	@$(PYTHON) -m smartcity.contracts.render --check
 	@$(PYTHON) -m smartcity.contracts.released --check
 	@$(PYTHON) -m smartcity.aws.template.render --check
+	@$(PYTHON) -m smartcity.aws.dashboard.picture --check docs/images/dashboard.svg
 
 up: setup ## start the stack
 	@.venv/bin/smartcity up

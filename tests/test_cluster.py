@@ -16,7 +16,7 @@ import pytest
 
 from smartcity.lake.jars import require_jars
 from smartcity.local import process
-from smartcity.local.demo import SIMULATOR
+from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.environment import BUCKET, child_environment
 from smartcity.local.services import CLUSTER_SERVICES
 from smartcity.local.services.lake import LAKE

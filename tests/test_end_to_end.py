@@ -28,7 +28,7 @@ from smartcity.contracts.streams import STREAM_BY_NAME, STREAMS
 from smartcity.contracts.topics import reading_topic
 from smartcity.local import process
 from smartcity.local.counts import KafkaCounter, LogCounter
-from smartcity.local.demo import SIMULATOR
+from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.stack import Stack
 from smartcity.local.verify.audit import Scope, audit
 from smartcity.local.verify.expected import envelope_of

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from smartcity.local.counts import KafkaCounter
-from smartcity.local.demo import SIMULATOR
+from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.stack import Stack
 from smartcity.local.verify.audit import Scope, audit
 from smartcity.local.verify.generated import find_logs, select_boots

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from smartcity.local.demo import SIMULATOR
+from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.environment import child_environment
 from smartcity.local.programs import find_java
 from smartcity.local.stack import Stack

@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
-from questions_ask import DifferentAnswersError, require_equal
 from questions_scan import File, count, read_file, with_range
+
+from smartcity.aws.errors import DifferentAnswersError
+from smartcity.aws.questions import require_equal
 
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
 HOURS = 4

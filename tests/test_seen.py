@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from smartcity.contracts.marts import MARTS
-from smartcity.local.demo import SIMULATOR
+from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.environment import child_environment
 from smartcity.local.services.kafka import watermarks
 from smartcity.local.services.service import console_script
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pyt
 
 CAUGHT_UP_WITHIN_S = 180
 MARTS_WITHIN_S = 400
-"""The first marts are built two minutes after the start, later ones every five; a run takes half a minute."""
+"""The first marts are built four minutes after the start, later ones every five; a run takes half a minute."""
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 """By metric, and the values of its labels."""

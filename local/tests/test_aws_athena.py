@@ -177,6 +177,15 @@ QUERIES: list[tuple[str, list[list[str | None]]]] = [
     ),
     ("SELECT n FROM readings a WHERE NOT EXISTS (SELECT 1 FROM readings b WHERE b.n = a.n + 1)", [["1999"]]),
     ("SELECT 1 UNION ALL SELECT 2 ORDER BY 1", [["1"], ["2"]]),
+    (
+        "SELECT to_iso8601(DATE '2026-11-28' - INTERVAL '6' DAY), to_iso8601(TIMESTAMP '2026-11-28 08:00:00.5'), "
+        "to_iso8601(\"timestamp\") FROM readings WHERE n = 61",
+        [["2026-11-22", "2026-11-28T08:00:00.500", "2026-11-21T08:01:01.000Z"]],
+    ),
+    (
+        "SELECT date_diff('millisecond', TIMESTAMP '2026-11-21 08:00:00.0009', TIMESTAMP '2026-11-21 08:00:00.0010')",
+        [["1"]],
+    ),
     ("SELECT -7 / 2, mod(-7, 2), floor(7 / 2), floor(7e0 / 2)", [["-3", "-1", "3", "3.0"]]),
     (
         "SELECT 1e10, 1e-4, CAST(0.1 AS real), 0e0, CAST(1.5 AS decimal(5,2))",

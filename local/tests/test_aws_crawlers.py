@@ -426,6 +426,7 @@ def test_two_crawls_at_once_are_refused_and_a_running_one_can_be_stopped(crawl: 
     assert crawler["CrawlElapsedTime"] > 0
     crawl.glue.stop_crawler(Name=crawl.name)
     assert crawl.ended()["Status"] == "CANCELLED"
+    assert crawl.glue.list_crawls(CrawlerName=crawl.name)["Crawls"][0]["State"] == "STOPPED"
     assert crawl.tables() == []
     crawl.succeed()
     assert crawl.table("t")["Parameters"]["objectCount"] == "120"
@@ -454,6 +455,9 @@ def test_a_kill_in_a_crawl_ends_it_failed_and_keeps_what_was_done(own_endpoints:
     assert list(done.partitions("t")) == ["2026-11-20"]
     killed.succeed()
     assert len(killed.partitions("t")) == 120
+    crawls = killed.glue.list_crawls(CrawlerName=killed.name)["Crawls"]
+    assert [each["State"] for each in crawls] == ["COMPLETED", "FAILED"]
+    assert crawls[1]["ErrorMessage"] == last["ErrorMessage"]
 
 
 @pytest.mark.parametrize(

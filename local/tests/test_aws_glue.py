@@ -171,7 +171,9 @@ def test_iceberg_writers_at_once_lose_no_row(aws_endpoints: Any, database: str) 
         ("glue", "start_workflow_run", {"Name": "w"}),
         ("sqs", "list_queues", {}),
         ("redshift-data", "list_schemas", {"Database": "d"}),
-        ("athena", "create_named_query", {"Name": "n", "Database": "d", "QueryString": "SELECT 1"}),
+        ("athena", "create_prepared_statement", {"StatementName": "n", "WorkGroup": "w", "QueryStatement": "SELECT 1"}),
+        ("emr-serverless", "list_job_runs", {"applicationId": "0"}),
+        ("quicksight", "list_groups", {"AwsAccountId": "000000000000", "Namespace": "default"}),
     ],
 )
 def test_what_is_not_served_is_refused_by_name(

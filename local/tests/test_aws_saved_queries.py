@@ -1,5 +1,5 @@
-"""The saved queries of cloud/aws, prepared and run through its own code, over tables and marts with the contract's
-columns. That tables and marts agree on more than this is what tests/bench/questions.py checks."""
+"""The saved queries of cloud/aws, run through its own code at Athena and at Redshift, over tables and marts with the
+contract's columns. That tables and marts agree on more than this is what tests/bench/questions.py checks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
+from smartcity.aws.engine import Engine
+from smartcity.aws.load import load
 from smartcity.aws.marts import register_marts
+from smartcity.aws.migrations import migrate
 from smartcity.aws.prepare import prepare
 from smartcity.aws.query import Result, run_query
-from smartcity.aws.saved import parameters, reads_marts, saved_names, saved_query
+from smartcity.aws.questions import QUESTIONS, require_equal
+from smartcity.aws.saved import parameters, reads_marts, saved_names, saved_query, saved_sql
 from smartcity.aws.settings import Settings
+from smartcity.aws.warehouse import Warehouse, open_warehouse
 from smartcity.contracts.fields import Column, Kind
 from smartcity.contracts.marts import MARTS, Mart
 from smartcity.contracts.streams import STREAMS
@@ -32,7 +37,9 @@ ARROW = {
     Kind.BYTES: pa.binary(),
 }
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
-SETTINGS = Settings(bucket="saved-lake", database="saved", workgroup="saved", region="us-east-1", query_timeout_s=60)
+SETTINGS = Settings(
+    bucket="saved-lake", database="saved", workgroup="saved", stack="saved", region="us-east-1", query_timeout_s=60
+)
 
 MINUTE = dt.timedelta(minutes=1)
 YESTERDAY = NOON - dt.timedelta(days=1)
@@ -153,6 +160,14 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "vehicle_track": [(NOON, None, None, 0.0, 800.0), (NOON + MINUTE, None, None, 9.0, 900.0)],
 }
 
+FILLED: dict[Kind, Any] = {
+    Kind.STRING: "",
+    Kind.INTEGER: 0,
+    Kind.NUMBER: 0.0,
+    Kind.BOOLEAN: False,
+    Kind.TIMESTAMP: NOON,
+}
+
 
 def _schema(wanted: tuple[Column, ...]) -> Any:
     return pa.schema([pa.field(each.name, ARROW[each.kind]) for each in wanted])
@@ -183,7 +198,9 @@ def athena(aws_endpoints: Any) -> Any:
 
 
 def _write_mart(s3: Any, mart: Mart) -> None:
-    rows = ROWS.get(mart.name, [])
+    # What a test does not care for, and the contract asks for.
+    rows = [{**{each.name: FILLED[each.kind] for each in mart.columns if not each.nullable}, **row}
+            for row in ROWS.get(mart.name, [])]  # fmt: skip
     for day in {row[mart.time_column].date() for row in rows}:
         of_day = [row for row in rows if row[mart.time_column].date() == day]
         file = io.BytesIO()
@@ -191,10 +208,21 @@ def _write_mart(s3: Any, mart: Mart) -> None:
         s3.put_object(Bucket=SETTINGS.bucket, Key=mart.key(day), Body=file.getvalue())
 
 
-def _run(athena: Any, name: str) -> Result:
+@pytest.fixture(scope="module")
+def warehouse(aws_endpoints: Any, athena: Any) -> Warehouse:
+    """Migrated, and loaded with the marts."""
+    serverless = aws_endpoints.client("redshift-serverless")
+    serverless.create_namespace(namespaceName=SETTINGS.stack, dbName="smartcity")
+    serverless.create_workgroup(workgroupName=SETTINGS.stack, namespaceName=SETTINGS.stack)
+    found = open_warehouse(SETTINGS, data=aws_endpoints.client("redshift-data"))
+    migrate(found, SETTINGS, print)
+    load(found, SETTINGS, print, s3=aws_endpoints.client("s3"))
+    return found
+
+
+def _sql(name: str, engine: Engine) -> str:
     given = GIVEN | GIVEN_TO.get(name, {})
-    wanted = {each.name: given[each.name] for each in parameters(name)}
-    return run_query(saved_query(name, wanted), SETTINGS, athena=athena)
+    return saved_query(name, {each.name: given[each.name] for each in parameters(name, engine)}, engine=engine)
 
 
 def _in_utc(value: Any) -> Any:
@@ -204,15 +232,28 @@ def _in_utc(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", saved_names())
 def test_a_saved_query_answers_its_question(athena: Any, name: str) -> None:
-    result = _run(athena, name)
-    rows = [tuple(map(_in_utc, row)) for row in result.rows]
-    assert rows == EXPECTED[name.removesuffix("_from_tables")]
-    # The comment on top of the file names the columns.
-    assert ", ".join(column.name for column in result.columns) in saved_query(name, GIVEN_ALL[name])
-    assert result.scanned_bytes > 0
+    result = run_query(_sql(name, Engine.ATHENA), SETTINGS, athena=athena)
+    assert [tuple(map(_in_utc, row)) for row in result.rows] == EXPECTED[name.removesuffix("_from_tables")]
+    assert _named(result) in saved_sql(name)
+    assert result.scanned_bytes
 
 
-GIVEN_ALL = {name: {each.name: GIVEN[each.name] for each in parameters(name)} for name in saved_names()}
+@pytest.mark.parametrize("name", saved_names(Engine.REDSHIFT))
+def test_redshift_answers_it_alike(warehouse: Warehouse, name: str) -> None:
+    result = warehouse.ask(_sql(name, Engine.REDSHIFT))
+    require_equal(name, {"expected": EXPECTED[name], "redshift": result.rows})
+    assert _named(result) in saved_sql(name, Engine.REDSHIFT)
+
+
+def _named(result: Result) -> str:
+    """As the comment on top of a saved query names its columns."""
+    return f"-- Columns: {', '.join(column.name for column in result.columns)}\n"
+
+
+def test_both_engines_have_the_ten_questions_with_the_same_parameters() -> None:
+    assert set(saved_names(Engine.REDSHIFT)) == set(QUESTIONS)
+    for name in QUESTIONS:
+        assert parameters(name, Engine.REDSHIFT) == parameters(name)
 
 
 def test_every_question_to_a_mart_can_be_put_to_the_tables() -> None:

@@ -69,7 +69,7 @@ def test_the_steps_lead_to_the_contracts_tables(lake: Lake) -> None:
     for mart in MARTS:
         lake.put(mart, FRIDAY, 1)
         names = ", ".join(column.name for column in mart.columns)
-        assert lake.warehouse.rows(f"SELECT {names} FROM marts.{mart.name}") == []
+        assert lake.warehouse.rows(f"SELECT {names} FROM marts.{mart.name}") == ()
         step = next(one.text for one in migrations() if f"TABLE marts.{mart.name} (" in one.text)
         made = step.partition(f"TABLE marts.{mart.name} (\n")[2].partition("\n)")[0]
         assert made.split(",\n") == [f"  {_definition(column)}" for column in mart.columns]

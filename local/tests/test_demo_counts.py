@@ -11,7 +11,8 @@ import pytest
 
 from smartcity.contracts.streams import STREAMS
 from smartcity.local.counts import LogCounter, Stages, since
-from smartcity.local.demo import DemoSettings, failures
+from smartcity.local.demo import failures
+from smartcity.local.demo_drive import DemoSettings
 from smartcity.local.demo_view import stages_line
 from smartcity.local.verify.report import Report
 

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).parent))
 import pyarrow as pa
 from machine import machine
-from questions_ask import DifferentAnswersError, Question, ask, questions, require_equal
+from questions_ask import Question, ask, questions
 from questions_layouts import (
     BATCH_MINUTES,
     Place,
@@ -44,6 +44,8 @@ from questions_rows import Departure, Fleet, chunks, fleet
 from questions_scan import File, count, with_range
 from questions_world import FRAME_INTERVAL_S, World, make_world
 
+from smartcity.aws.errors import DifferentAnswersError
+from smartcity.aws.questions import require_equal
 from smartcity.local.jars import link_jars
 from smartcity.local.layout import Layout, default_var
 from smartcity.local.services.aws import AWS

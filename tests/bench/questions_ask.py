@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from questions_rows import Departure
@@ -16,13 +15,6 @@ from smartcity.aws.saved import saved_query
 from smartcity.aws.settings import Settings
 
 FROM_TABLES = "_from_tables"
-RELATIVE = 1e-9
-"""Numbers may differ by this part: sums are made in another order."""
-Rows = tuple[tuple[Any, ...], ...]
-
-
-class DifferentAnswersError(Exception):
-    """A question was answered otherwise on the other layout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +31,7 @@ class Question:
 class Answered:
     """A layout's answer, and how long the local Athena took, from asking to the last row."""
 
-    rows: Rows
+    rows: tuple[tuple[Any, ...], ...]
     seconds: float
 
 
@@ -78,37 +70,4 @@ def _question(name: str, given: Mapping[str, str], *, mart: bool = False) -> Que
 def ask(sql: str, settings: Settings) -> Answered:
     started = time.monotonic()
     result = run_query(sql, settings)
-    return Answered(rows=tuple(map(_plain, result.rows)), seconds=time.monotonic() - started)
-
-
-def _plain(row: Sequence[Any]) -> tuple[Any, ...]:
-    """A mart's times, and a tutorial's, name no zone: they are UTC."""
-    return tuple(
-        value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value for value in row
-    )
-
-
-def require_equal(name: str, answers: Mapping[str, Rows]) -> None:
-    """Every layout gave the same rows in the same order, and some.
-
-    Raises:
-        DifferentAnswersError: with the first difference.
-    """
-    (first, wanted), *others = answers.items()
-    if not wanted:
-        raise DifferentAnswersError(f"{name}: no rows, so nothing was compared")
-    for other, rows in others:
-        if len(rows) != len(wanted):
-            raise DifferentAnswersError(f"{name}: {len(wanted)} rows of {first}, {len(rows)} of {other}")
-        for number, (left, right) in enumerate(zip(wanted, rows, strict=True)):
-            if not _same(left, right):
-                raise DifferentAnswersError(f"{name}, row {number}: {first} says {left}, {other} {right}")
-
-
-def _same(left: Iterable[Any], right: Iterable[Any]) -> bool:
-    return all(
-        math.isclose(a, b, rel_tol=RELATIVE, abs_tol=RELATIVE)
-        if isinstance(a, float) and isinstance(b, float)
-        else a == b
-        for a, b in zip(left, right, strict=True)
-    )
+    return Answered(rows=result.rows, seconds=time.monotonic() - started)

@@ -25,7 +25,7 @@ from typing import Any
 
 from machine import machine
 
-from smartcity.local.demo import SIMULATOR
+from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.jars import link_jars
 from smartcity.local.layout import Layout, default_var
 from smartcity.local.services import SERVICES, Place

@@ -33,7 +33,7 @@ from smartcity.aws.clients import client
 from smartcity.aws.query import Result, run_query
 from smartcity.aws.settings import from_environment
 from smartcity.contracts.streams import STREAMS
-from smartcity.local.demo import SIMULATOR
+from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.errors import LocalError
 from smartcity.local.jars import link_jars
 from smartcity.local.layout import Layout, default_var

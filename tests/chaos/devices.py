@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from smartcity.local.demo import SIMULATOR
+from smartcity.local.demo_drive import SIMULATOR
 
 START = "2026-03-02T12:00:00Z"
 RESTART_PAUSE_S = 0.5

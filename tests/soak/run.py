@@ -14,7 +14,7 @@ from typing import Any
 
 from smartcity.contracts.envelope import format_time
 from smartcity.lake.settings import Storage, read_storage
-from smartcity.local.demo import SIMULATOR
+from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.environment import BUCKET
 from smartcity.local.errors import LocalError
 from smartcity.local.jars import link_jars

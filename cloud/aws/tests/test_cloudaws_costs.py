@@ -13,7 +13,8 @@ from smartcity.aws.parameters import effective
 from smartcity.aws.stack_text import costs_text
 
 DOCS = Path(__file__).parents[3] / "docs"
-EVERYTHING = {"CreateRedshift": "true", "CreateSparkApplication": "true"}
+VIEWER = "arn:aws:quicksight:us-east-1:123456789012:group/default/city"
+EVERYTHING = {"CreateRedshift": "true", "CreateSparkApplication": "true", "DashboardPrincipalArn": VIEWER}
 
 
 def _lines(given: dict[str, str] | None = None, **use: float) -> dict[str, float]:
@@ -28,6 +29,8 @@ def test_what_is_not_made_costs_nothing() -> None:
         "Redshift Serverless",
         "Redshift storage",
         "Redshift's password",
+        "QuickSight users",
+        "Athena for the dashboard",
     }
 
 
@@ -37,6 +40,8 @@ def test_amounts_by_hand() -> None:
     assert lines["Glue crawler"] == pytest.approx(24 * 365 / 12 / 6 * 2 * 0.44)
     assert lines["Redshift Serverless"] == pytest.approx(8 * 0.5 * 365 / 12 * 0.375)
     assert lines["EMR Serverless"] == pytest.approx(730 * (4 * 0.052624 + 16 * 0.0057785))
+    assert lines["QuickSight users"] == pytest.approx(24 + 4 * 3)
+    assert lines["Athena for the dashboard"] == pytest.approx(20 * 365 / 12 * 30 * 1e-5 * 5)
     assert lines["S3 storage"] == pytest.approx(1000 * (2 * 87 + 0.001 * 30_045) * 730 * 3600 / 1e9 * 0.023)
 
 

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from smartcity.aws import progress, stack, stack_commands
+from smartcity.aws import stack, stack_commands
 from smartcity.aws.errors import (
     AwsError,
     CredentialsError,
@@ -31,14 +31,14 @@ from smartcity.aws.template.text import template_parameters, template_text
 
 SETTINGS = Settings(bucket="a-lake", region="ca-central-1")
 ID = "arn:aws:cloudformation:ca-central-1:123456789012:stack/smartcity/1"
-SERVICES = ("cloudformation", "s3", "glue", "redshift-serverless")
+SERVICES = ("cloudformation", "s3", "sts", "glue", "redshift-serverless")
+OWNED = {"Bucket": "smartcity-artefacts-123456789012-ca-central-1", "ExpectedBucketOwner": "123456789012"}
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "POLL_S", 0.01)
-    monkeypatch.setattr(progress, "POLL_S", 0.0)
+    monkeypatch.setattr(stack, "POLL_MAX_S", 0.01)
 
 
 @pytest.fixture
@@ -95,8 +95,20 @@ class Commands:
         }
         self.cloudformation.add_response("describe_stacks", {"Stacks": [found]}, None)
 
+    def uploaded(self) -> None:
+        s3 = self.stubs["s3"]
+        self.stubs["sts"].add_response("get_caller_identity", {"Account": "123456789012"})
+        s3.add_response("head_bucket", {}, OWNED)
+        s3.add_response("put_public_access_block", {}, {**OWNED, "PublicAccessBlockConfiguration": ANY})
+        s3.add_response("put_bucket_encryption", {}, {**OWNED, "ServerSideEncryptionConfiguration": ANY})
+        s3.add_response("put_bucket_policy", {}, {**OWNED, "Policy": ANY})
+        s3.add_response("put_bucket_lifecycle_configuration", {}, {**OWNED, "LifecycleConfiguration": ANY})
+        s3.add_response("put_object", {}, {**OWNED, "Key": ANY, "Body": template_text().encode()})
+        s3.add_response("delete_object", {}, {**OWNED, "Key": ANY})
+
     def change_set(self, kind: str, changes: int = 1, parameters: Any = ANY, failed: str = "") -> None:
-        wanted = {"StackName": "smartcity", "ChangeSetName": ANY, "ChangeSetType": kind, "TemplateBody": ANY}
+        self.uploaded()
+        wanted = {"StackName": "smartcity", "ChangeSetName": ANY, "ChangeSetType": kind, "TemplateURL": ANY}
         wanted |= {"Parameters": parameters, "Capabilities": ["CAPABILITY_IAM"]}
         if kind == "CREATE":
             wanted["ImportExistingResources"] = True
@@ -319,6 +331,8 @@ def _deleted(commands: Commands) -> None:
     commands.events(("Workgroup", "DELETE_COMPLETE", ""))
     commands.there("DELETE_COMPLETE")
     commands.events(("Workgroup", "DELETE_COMPLETE", ""))
+    commands.stubs["sts"].add_response("get_caller_identity", {"Account": "123456789012"})
+    commands.stubs["s3"].add_client_error("list_objects_v2", "NoSuchBucket", "none", 404)
 
 
 @pytest.mark.parametrize("status", ["CREATE_COMPLETE", "ROLLBACK_COMPLETE"])
@@ -386,6 +400,7 @@ def test_wrong_credentials_and_missing_permissions(
 
 
 NOWHERE = {"AWS_REGION": "ca-central-1", "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent"}
+VIEWER = "arn:aws:quicksight:us-east-1:123456789012:group/default/city"
 KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
 
 
@@ -419,6 +434,7 @@ def test_messages_of_the_command_line(
         ("eu-nowhere-9", [], "there is no cloudformation in the region eu-nowhere-9"),
         ("nowhere", [], "no region nowhere"),
         ("me-south-1", ["--parameter", "CreateRedshift=true"], "redshift-serverless.*CreateRedshift=false"),
+        ("me-south-1", ["--parameter", f"DashboardPrincipalArn={VIEWER}"], "quicksight.*DashboardPrincipalArn= *$"),
     ],
 )
 def test_a_region_without_a_service_is_named(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -115,6 +117,28 @@ def test_the_schedule_goes_on_after_a_failure_and_ends_on_what_nothing_mends(tmp
     schedule = Schedule(_job(_script(tmp_path, body)))
     assert schedule.run() == EXIT_TERMINAL
     assert len(schedule.runs) == 3
+
+
+def test_what_may_be_hurried_runs_at_once_when_told_to(tmp_path: Path) -> None:
+    """By the signal, to a schedule that is waiting for both: it runs the one, and ends with it."""
+    body = """
+from smartcity.lake.schedule import Job, Schedule, run_schedule
+
+def job(name, first_s, *, hurried=False):
+    return Job(name=name, command=["echo", name], every_s=3600, first_s=first_s, run_timeout_s=60, hurried=hurried)
+
+run_schedule(Schedule(job("first", 0), job("never", 3600), job("hurried", 3600, hurried=True)))
+"""
+    with subprocess.Popen(_script(tmp_path, body), stdout=subprocess.PIPE, text=True) as waiting:
+        try:
+            assert waiting.stdout is not None
+            assert waiting.stdout.readline() == "first\n"
+            for _ in range(2):
+                waiting.send_signal(signal.SIGUSR1)
+                assert waiting.stdout.readline() == "hurried\n"
+        finally:
+            waiting.terminate()
+        assert waiting.wait(10) == EXIT_OK
 
 
 def test_jobs_take_turns_and_one_that_nothing_mends_does_not_end_the_other(tmp_path: Path) -> None:

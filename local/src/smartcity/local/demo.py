@@ -2,63 +2,44 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from smartcity.aws.crawl import crawl, marts_crawler
+from smartcity.aws.errors import AwsError
+from smartcity.aws.load import load
+from smartcity.aws.migrations import migrate
+from smartcity.aws.settings import Settings, from_environment
+from smartcity.aws.warehouse import open_warehouse
 from smartcity.contracts.envelope import format_time
 from smartcity.contracts.routes import ROUTE_NAMES
 from smartcity.contracts.streams import STREAMS
+from smartcity.lake.settings import read_storage
 from smartcity.sim.main import make_world
 from smartcity.sim.settings import WorldSettings
 
 from .answers import Answer, ask
 from .counts import Counts, KafkaCounter, LogCounter, Stages, lake_counts, since
-from .errors import LocalError
+from .demo_drive import DemoError, DemoSettings, Drive
+from .marts import await_marts, hurry_marts
+from .questions import Asked, ask_both
 from .reach import at_lake
 from .secure import device_bundles
-from .stack import Addresses, Stack
+from .stack import Stack
 from .verify.audit import Scope, audit
 from .verify.lake import Lake, LakeAccess
 from .verify.report import Report
 
-START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-"""Morning in Toronto, noon in London; long ago, so that no event time lies in the future."""
-SPEED = 120.0
-SEED = 1
-READINGS_MIN = 20_000
 LOOK_INTERVAL_S = 1.0
 CATCH_UP_TIMEOUT_S = 180.0
-SIM_TIMEOUT_S = 900.0
-SIM_STOP_TIMEOUT_S = 20.0
-SIMULATOR = Path(sys.executable).with_name("smartcity-sim")
 _COUNT_LAKE_EVERY = 3
 
 Say = Callable[[str], None]
 Look = Callable[[Stages], None]
-
-
-class DemoError(LocalError):
-    """The demo could not be run to its end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoSettings:
-    """What to drive. The same seed and start drive the same drive."""
-
-    speed: float = SPEED
-    seed: int = SEED
-    start: datetime = START
-    readings_min: int = READINGS_MIN
-    secure: bool = False
-    """Start the stack with identities; a running one stays as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +50,7 @@ class Outcome:
     kafka: Counts
     arrivals: tuple[dict[str, str], ...]
     answers: tuple[Answer, ...]
+    questions: tuple[Asked, ...]
     seconds: dict[str, float]
     settings: DemoSettings
     state: Path
@@ -81,6 +63,7 @@ class Outcome:
             "kafka": self.kafka,
             "arrivals": list(self.arrivals),
             "answers": [answer.document() for answer in self.answers],
+            "questions": [asked.document() for asked in self.questions],
             "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
             "seed": self.settings.seed,
             "start": format_time(self.settings.start),
@@ -91,7 +74,8 @@ class Outcome:
 
 
 def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> Outcome:
-    """Brings the stack up, drives, waits for the lake, verifies and asks. The stack stays up.
+    """Brings the stack up, drives, waits for the lake, verifies, brings marts and warehouse up to date, and asks. The
+    stack stays up.
 
     Args:
         say: told what happens, line by line.
@@ -120,10 +104,16 @@ def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> O
         look(_catch_up(watch, look, say))
         clock.lap("catch_up")
         kafka_counts = watch.stages().kafka
+    hurry_marts(stack)  # Maintenance builds them while the readings are verified.
     report = audit(lake, Scope(folders=(state,)), wait_s=30.0, progress=say)
     clock.lap("verify")
     with at_lake(stack):
-        answers = ask()
+        aws = from_environment()
+        await_marts(stack, read_storage(aws.bucket), settings.start.date(), say)
+        clock.lap("marts")
+        fill_warehouse(aws, say)
+        clock.lap("warehouse")
+        answers, asked = ask(), ask_both(aws, settings.start, say)
     clock.lap("answers")
     arrivals = tuple(summary["arrivals"])
     return Outcome(
@@ -131,11 +121,27 @@ def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> O
         kafka=kafka_counts,
         arrivals=arrivals,
         answers=answers,
+        questions=asked,
         seconds=clock.laps(),
         settings=settings,
         state=state,
-        failures=failures(report, arrivals, settings),
+        failures=(*failures(report, arrivals, settings), *(one.difference for one in asked if one.difference)),
     )
+
+
+def fill_warehouse(settings: Settings, say: Say) -> None:
+    """Crawl the marts, bring Redshift's schema up to date, and load what is new.
+
+    Raises:
+        DemoError: with AWS's reason.
+    """
+    try:
+        say(crawl(settings, marts_crawler(settings), say))
+        warehouse = open_warehouse(settings)
+        say(f"Redshift's schema: {migrate(warehouse, settings, say)}")
+        say(f"marts in Redshift: {load(warehouse, settings, say)}")
+    except AwsError as error:
+        raise DemoError(str(error)) from error
 
 
 def device_names(settings: DemoSettings) -> Sequence[str]:
@@ -202,93 +208,6 @@ class _Watch:
             kafka=since(self.kafka.look(), self._kafka_base),
             lake=since(self._lake_latest, self._lake_base),
         )
-
-
-class Drive:
-    """`smartcity-sim run` as a process of its own, as it would be beside any broker."""
-
-    def __init__(
-        self,
-        addresses: Addresses,
-        settings: DemoSettings,
-        state: Path,
-        log: Path,
-        say: Say,
-        *,
-        identity: Path | None = None,
-    ) -> None:
-        self._command = [
-            *(str(SIMULATOR), "run", "--broker", addresses.mqtt, "--vehicles", "1"),
-            *(part for name in ROUTE_NAMES for part in ("--route", name)),
-            *("--seed", str(settings.seed), "--start", format_time(settings.start), "--speed", f"{settings.speed:g}"),
-            *("--state", str(state), "--until", "arrived", "--json"),
-            *(("--identity", str(identity)) if identity else ()),
-        ]
-        self._log = log
-        self._say = say
-        # The simulated clock never passes now, so a later start would only wait.
-        if settings.start > datetime.now(UTC) - timedelta(days=1):
-            raise DemoError(f"the start {settings.start:%Y-%m-%d} must lie at least a day in the past")
-
-    def __enter__(self) -> Drive:
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self._output: list[str] = []
-        self._readers = [
-            threading.Thread(target=self._read_output, name="sim-output", daemon=True),
-            threading.Thread(target=self._read_progress, name="sim-progress", daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
-        self._deadline = time.monotonic() + SIM_TIMEOUT_S
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(SIM_STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-    @property
-    def running(self) -> bool:
-        if time.monotonic() > self._deadline:
-            raise DemoError(f"the devices have not arrived after {SIM_TIMEOUT_S:.0f} s; see {self._log}")
-        return self._process.poll() is None
-
-    def wait(self, seconds: float) -> None:
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return
-
-    def summary(self) -> dict[str, Any]:
-        """What the simulator says at its end.
-
-        Raises:
-            DemoError: it failed.
-        """
-        for reader in self._readers:
-            reader.join()
-        if self._process.returncode:
-            raise DemoError(f"smartcity-sim ended with exit code {self._process.returncode}; see {self._log}")
-        summary: dict[str, Any] = json.loads("".join(self._output))
-        return summary
-
-    def _read_output(self) -> None:
-        assert self._process.stdout is not None
-        self._output.extend(self._process.stdout)
-
-    def _read_progress(self) -> None:
-        assert self._process.stderr is not None
-        with self._log.open("a", encoding="utf-8") as log:
-            for line in self._process.stderr:
-                log.write(line)
-                log.flush()
-                if "has arrived" in line:
-                    self._say(line.strip())
 
 
 class _Laps:

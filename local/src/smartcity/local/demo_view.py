@@ -15,6 +15,7 @@ from smartcity.contracts.streams import STREAMS
 
 from .counts import Stages
 from .demo import Outcome
+from .questions import questions_table
 from .stack import Stack
 from .verify.display import show_report
 
@@ -80,7 +81,7 @@ def stages_line(stages: Stages) -> str:
 
 
 def show_outcome(outcome: Outcome, stack: Stack, console: Console) -> None:
-    """Arrivals, the table of the stages, the proof, Athena's answers, timings, and where to look next."""
+    """Arrivals, the table of the stages, the proof, the answers, timings, and where to look next."""
     console.print()
     for arrival in outcome.arrivals:
         console.print(f"arrived: {arrival['device']} on {arrival['route']} at {arrival['time']}")
@@ -90,6 +91,8 @@ def show_outcome(outcome: Outcome, stack: Stack, console: Console) -> None:
     for answer in outcome.answers:
         console.print()
         console.print(answer.table())
+    console.print()
+    console.print(questions_table(outcome.questions))
     console.print()
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in outcome.seconds.items())
     console.print(f"seconds: {seconds}", soft_wrap=True)

@@ -33,17 +33,18 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jar:
-    """One jar by its Maven coordinates, with the size and digest that it must have."""
+    """One jar, or another archive, by its Maven coordinates, with the size and digest that it must have."""
 
     group: str
     artifact: str
     version: str
     size_bytes: int
     sha256: str
+    extension: str = "jar"
 
     @property
     def file_name(self) -> str:
-        return f"{self.artifact}-{self.version}.jar"
+        return f"{self.artifact}-{self.version}.{self.extension}"
 
     @property
     def coordinates(self) -> str:
@@ -60,18 +61,27 @@ def link_jars(source: Layout, target: Layout) -> None:
 
 
 def expected(name: str) -> tuple[Jar, ...]:
-    """The jars of a set, `kafka` or `spark`."""
+    """The files of a set: `kafka`, `spark`, or `trino`, which only `make trino` wants."""
     return parse_list(resources.files(__package__).joinpath("jar_lists", f"{name}.txt").read_text())
 
 
 def parse_list(text: str) -> tuple[Jar, ...]:
-    """Lines of `group:artifact:version size sha256`; `#` begins a comment."""
+    """Lines of `group:artifact:version[:extension] size sha256`; `#` begins a comment."""
     jars = []
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
             coordinates, size, sha256 = line.split()
-            group, artifact, version = coordinates.split(":")
-            jars.append(Jar(group=group, artifact=artifact, version=version, size_bytes=int(size), sha256=sha256))
+            group, artifact, version, *extension = coordinates.split(":")
+            jars.append(
+                Jar(
+                    group=group,
+                    artifact=artifact,
+                    version=version,
+                    size_bytes=int(size),
+                    sha256=sha256,
+                    extension=extension[0] if extension else "jar",
+                )
+            )
     return tuple(jars)
 
 
@@ -84,11 +94,16 @@ def missing(folder: Path, jars: Sequence[Jar], *, digests: bool = False) -> list
             wrong.append(f"{jar.file_name} is missing")
         elif path.stat().st_size != jar.size_bytes:
             wrong.append(f"{jar.file_name} has {path.stat().st_size} bytes instead of {jar.size_bytes}")
-        elif digests and hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
+        elif digests and _sha256(path) != jar.sha256:
             wrong.append(f"{jar.file_name} has another SHA-256 than expected")
     names = {jar.file_name for jar in jars}
     extra = sorted(path.name for path in folder.glob("*.jar") if path.name not in names)
     return wrong + [f"{name} does not belong here" for name in extra]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def provide(name: str, folder: Path, java: Java, progress: Progress) -> bool:
@@ -130,7 +145,7 @@ def ivy_module(jars: Sequence[Jar]) -> str:
     """An Ivy module that depends on exactly these jars, each without its own dependencies."""
     lines = [
         f"<dependency org={quoteattr(jar.group)} name={quoteattr(jar.artifact)} rev={quoteattr(jar.version)}"
-        ' transitive="false" conf="default->master"/>'
+        f' transitive="false" conf="default->master">{_archive(jar)}</dependency>'
         for jar in jars
     ]
     return (
@@ -138,6 +153,13 @@ def ivy_module(jars: Sequence[Jar]) -> str:
         '<configurations><conf name="default"/></configurations>'
         f"<dependencies>{''.join(lines)}</dependencies></ivy-module>\n"
     )
+
+
+def _archive(jar: Jar) -> str:
+    """A module's file that is no jar has to be named."""
+    if jar.extension == "jar":
+        return ""
+    return f'<artifact name={quoteattr(jar.artifact)} type="archive" ext={quoteattr(jar.extension)}/>'
 
 
 def ivy_jar() -> Path:
@@ -166,7 +188,7 @@ def _resolve(
             for part, module in enumerate(modules):
                 module.write_text(ivy_module(jars[part::parts]))
                 command = [str(java.program), *LIGHT_JVM, "-jar", str(ivy_jar()), "-cache", str(cache / str(part))]
-                command += ["-ivy", str(module), "-confs", "default", "-types", "jar", "bundle"]
+                command += ["-ivy", str(module), "-confs", "default", "-types", "jar", "bundle", "archive"]
                 command += ["-retrieve", f"{target}/[artifact]-[revision].[ext]"]
                 downloads.append(
                     subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
@@ -194,7 +216,8 @@ def _follow(
         if now - told > PROGRESS_INTERVAL_S:
             told = now
             looked_up = sum(any(cache.glob(f"*/{jar.group}/{jar.artifact}/ivy-*.xml")) for jar in jars)
-            done = sum(_size(path) for path in cache.rglob("*.jar*"))
+            extensions = {jar.extension for jar in jars}
+            done = sum(_size(path) for one in extensions for path in cache.rglob(f"*.{one}*"))
             megabytes = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
             progress(f"{name}: {looked_up} of {len(jars)} looked up, {megabytes}")
         time.sleep(0.1)

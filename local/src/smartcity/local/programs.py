@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,9 @@ JAVA_VERSIONS = (17, 21)
 
 MOSQUITTO_PLACES = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
 JAVA_PLACES = (
-    "/usr/lib/jvm/*17*/bin/java",
-    "/usr/lib/jvm/*21*/bin/java",
-    "/opt/homebrew/opt/openjdk@17/bin/java",
-    "/opt/homebrew/opt/openjdk@21/bin/java",
-    "/usr/local/opt/openjdk@17/bin/java",
-    "/usr/local/opt/openjdk@21/bin/java",
+    "/usr/lib/jvm/*{major}*/bin/java",
+    "/opt/homebrew/opt/openjdk@{major}/bin/java",
+    "/usr/local/opt/openjdk@{major}/bin/java",
 )
 MOSQUITTO_REMEDY = "sudo apt-get install mosquitto mosquitto-clients   (macOS: brew install mosquitto)"
 JAVA_REMEDY = "sudo apt-get install openjdk-17-jre-headless   (macOS: brew install openjdk@17), or set JAVA_HOME to one"
@@ -52,22 +49,23 @@ def find_mosquitto() -> Path:
     raise SetupError(f"mosquitto is not installed; install it:  {MOSQUITTO_REMEDY}")
 
 
-def find_java() -> Java:
-    """The first Java of a version that Kafka and Spark both run on: JAVA_HOME, PATH, then the usual places.
+def find_java(majors: Sequence[int] = JAVA_VERSIONS, remedy: str = JAVA_REMEDY) -> Java:
+    """The first Java of these versions (Kafka and Spark both run on the usual ones): JAVA_HOME, PATH, then the usual
+    places.
 
     Raises:
         SetupError: there is none, or only others; names what was found.
     """
     rejected = []
-    for candidate in _java_candidates():
+    for candidate in _java_candidates(majors):
         major = java_major(candidate)
-        if major in JAVA_VERSIONS:
+        if major is not None and major in majors:
             return Java(program=candidate, major=major)
         rejected.append(f"{candidate} is " + (f"version {major}" if major else "not a working Java"))
-    wanted = " or ".join(map(str, JAVA_VERSIONS))
+    wanted = " or ".join(map(str, majors))
     if rejected:
-        raise SetupError(f"no Java {wanted}: {'; '.join(rejected)}; install one:  {JAVA_REMEDY}")
-    raise SetupError(f"no Java found ({wanted} is needed); install it:  {JAVA_REMEDY}")
+        raise SetupError(f"no Java {wanted}: {'; '.join(rejected)}; install one:  {remedy}")
+    raise SetupError(f"no Java found ({wanted} is needed); install it:  {remedy}")
 
 
 def missing_programs() -> list[str]:
@@ -98,14 +96,15 @@ def parse_java_version(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _java_candidates() -> Iterator[Path]:
+def _java_candidates(majors: Sequence[int]) -> Iterator[Path]:
     seen: set[Path] = set()
     named = os.environ.get("JAVA_HOME")
     on_path = shutil.which("java")
     places = [str(Path(named) / "bin" / "java")] if named else []
     places += [on_path] if on_path else []
-    for pattern in JAVA_PLACES:
-        places += sorted(map(str, Path("/").glob(pattern.lstrip("/"))))
+    for major in majors:
+        for pattern in JAVA_PLACES:
+            places += sorted(map(str, Path("/").glob(pattern.format(major=major).lstrip("/"))))
     for place in map(Path, places):
         if place.resolve() not in seen and (place.exists() or (named and place.is_relative_to(named))):
             seen.add(place.resolve())

@@ -39,6 +39,10 @@ class Prices:
     """/emr/pricing: Serverless, x86."""
     secret_month: float = 0.40
     """/secrets-manager/pricing."""
+    quicksight_author_month: float = 24.0
+    """/quicksight/pricing: Enterprise edition, by the month."""
+    quicksight_reader_month: float = 3.0
+    """/quicksight/pricing: Enterprise edition, by the month."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,14 @@ class Assumptions:
     executor_vcpu: int = 2
     """The least: more as the readings ask for it."""
     memory_gb_per_vcpu: float = 4.0
+    dashboard_authors: int = 1
+    """The least that a QuickSight account has."""
+    dashboard_readers: int = 4
+    dashboard_openings_per_day: float = 20.0
+    dashboard_queries: float = 30.0
+    """Each visual that is looked at asks once, and again after each change of a filter."""
+    dashboard_query_mb: float = 10.0
+    """The least that Athena charges; the marts' days are smaller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +107,8 @@ def estimate(
         lines.append(_spark(values, use, price))
     if values.get("CreateRedshift") == "true":
         lines += _redshift(values, use, price)
+    if values.get("DashboardPrincipalArn"):
+        lines += _quicksight(use, price)
     return tuple(lines)
 
 
@@ -164,4 +178,21 @@ def _redshift(values: Mapping[str, str], use: Assumptions, price: Prices) -> lis
             basis=f"{use.warehouse_gb:g} GB of marts",
         ),
         Cost(what="Redshift's password", dollars=price.secret_month, basis="one secret"),
+    ]
+
+
+def _quicksight(use: Assumptions, price: Prices) -> list[Cost]:
+    queries = use.dashboard_openings_per_day * DAYS * use.dashboard_queries
+    authors, readers = use.dashboard_authors, use.dashboard_readers
+    return [
+        Cost(
+            what="QuickSight users",
+            dollars=authors * price.quicksight_author_month + readers * price.quicksight_reader_month,
+            basis=f"{authors} author, {readers} readers",
+        ),
+        Cost(
+            what="Athena for the dashboard",
+            dollars=queries * use.dashboard_query_mb / 1e6 * price.athena_tb,
+            basis=f"{queries:,.0f} queries of {use.dashboard_query_mb:g} MB",
+        ),
     ]

@@ -8,6 +8,7 @@ AwsError
 ├── CrawlError             the crawler is missing, or its crawl failed or takes too long
 ├── WarehouseError         Redshift's workgroup is missing, or a transaction failed, with its reason
 │   └── MigrationError     a numbered step has changed since it was run, or is not known
+├── DashboardError         the stack has no dashboard, or QuickSight does not show it
 ├── StackError
 │   ├── ParameterError     a parameter that the template does not have, or without NAME=VALUE
 │   ├── StackStateError    the stack is in a state from which this cannot be done, or is not there
@@ -16,7 +17,8 @@ AwsError
 └── QueryError
     ├── WorkgroupError     the Athena workgroup is missing
     ├── QueryFailedError   the query ended FAILED or CANCELLED, with Athena's reason
-    └── QueryTimeoutError  it did not end in time, and was stopped
+    ├── QueryTimeoutError  it did not end in time, and was stopped
+    └── DifferentAnswersError  one question has two answers
 """
 
 from __future__ import annotations
@@ -54,6 +56,10 @@ class MigrationError(WarehouseError):
     """The steps here and those that were run do not agree."""
 
 
+class DashboardError(AwsError):
+    """There is no dashboard to show."""
+
+
 class StackError(AwsError):
     """Nothing was done with the stack, or it failed."""
 
@@ -88,3 +94,7 @@ class QueryFailedError(QueryError):
 
 class QueryTimeoutError(QueryError):
     """The query was stopped because it took too long."""
+
+
+class DifferentAnswersError(QueryError):
+    """Answers that should be equal are not; the message is the first difference."""

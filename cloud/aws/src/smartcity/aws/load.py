@@ -15,9 +15,10 @@ from typing import Any
 from smartcity.contracts.marts import MARTS, Mart
 
 from .clients import client, explained
+from .engine import Engine
 from .marts import day_objects
 from .settings import Settings
-from .warehouse import STATEMENTS_MAX, Warehouse, literal
+from .warehouse import STATEMENTS_MAX, Warehouse
 
 Day = tuple[str, str]
 """A mart's name, and a day as `2026-11-21`."""
@@ -66,6 +67,7 @@ def _at_once(days: Sequence[Day]) -> Iterator[list[Day]]:
 def _statements(day: Day, files: Mapping[Day, str], bucket: str) -> list[str]:
     name, text = day
     mart = next(one for one in MARTS if one.name == name)
+    literal = Engine.REDSHIFT.literal
     next_day = date.fromisoformat(text) + timedelta(days=1)
     where = f"{mart.time_column} >= '{text}' AND {mart.time_column} < '{next_day}'"
     statements = [

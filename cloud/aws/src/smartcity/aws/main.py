@@ -6,16 +6,16 @@ import argparse
 import dataclasses
 import sys
 
-from . import redshift_commands, stack_commands
+from . import dashboard_commands, redshift_commands, stack_commands
 from .crawl import crawl, marts_crawler
+from .engine import Engine
 from .errors import AwsError
 from .identity import whoami
 from .marts import register_marts
 from .prepare import prepare
 from .query import run_query
-from .saved import given_parameters, saved_names, saved_query
+from .query_flags import add_flags, asked_sql, shown
 from .settings import Settings, from_environment
-from .table import as_csv, as_json, as_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,11 +60,7 @@ def _crawl(options: argparse.Namespace, settings: Settings) -> str:
 
 
 def _query(options: argparse.Namespace, settings: Settings) -> str:
-    given = given_parameters(options.set)
-    result = run_query(saved_query(options.saved, given) if options.saved else options.sql, settings)
-    if options.json:
-        return as_json(result)
-    return as_csv(result) if options.csv else as_table(result)
+    return shown(run_query(asked_sql(options, Engine.ATHENA), settings), options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,18 +111,11 @@ def _parser() -> argparse.ArgumentParser:
         help="run SQL through Athena",
         epilog="example: smartcity-aws query --saved speed_by_10_km --set day=2026-11-21 --json",
     )
-    what = command.add_mutually_exclusive_group(required=True)
-    what.add_argument("sql", nargs="?", metavar="SQL", help='for example "SELECT count(*) FROM gps"')
-    what.add_argument("--saved", metavar="NAME", help=f"a saved query: {', '.join(saved_names())}")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the saved query"
-    )
-    form = command.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON document")
-    form.add_argument("--csv", action="store_true", help="print CSV")
+    add_flags(command, Engine.ATHENA, "SELECT count(*) FROM gps")
     command.set_defaults(run=_query)
     stack_commands.add_commands(commands, common)
     redshift_commands.add_commands(commands, common)
+    dashboard_commands.add_commands(commands, common)
     return parser
 
 

@@ -1,4 +1,5 @@
-"""Redshift's schema in numbered steps, `redshift/NNNN_<name>.sql`: each is run once, in its order, in a transaction.
+"""Redshift's schema in numbered steps, `redshift/migrations/NNNN_<name>.sql`: each is run once, in its order, in a
+transaction.
 
 A step that was run is kept with the SHA-256 of its text, and never changes again: what comes later is a further step.
 `${database}` stands for the Glue database. `tests` compare what the steps lead to with the contract.
@@ -12,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+from .engine import Engine
 from .errors import MigrationError
 from .settings import Settings
-from .warehouse import STATEMENTS_MAX, Warehouse, literal
+from .warehouse import STATEMENTS_MAX, Warehouse
 
 _NAME = re.compile(r"([0-9]{4})_([a-z0-9_]+)\.sql")
 _COMMENT = re.compile(r"^--.*$", re.MULTILINE)
@@ -50,16 +52,16 @@ def migrations() -> list[Migration]:
         MigrationError: a file is not named as a step, or a number is missing or used twice.
     """
     found = []
-    for file in resources.files(__package__).joinpath("redshift").iterdir():
+    for file in resources.files(__package__).joinpath("redshift", "migrations").iterdir():
         match = _NAME.fullmatch(file.name)
         if match is None:
-            raise MigrationError(f"redshift/{file.name} is not named like 0001_marts.sql")
+            raise MigrationError(f"redshift/migrations/{file.name} is not named like 0001_marts.sql")
         found.append(Migration(number=int(match[1]), name=match[2], text=file.read_text(encoding="utf-8")))
     found.sort(key=lambda one: one.number)
     for expected, each in enumerate(found, 1):
         if each.number != expected:
             raise MigrationError(
-                f"the steps of redshift/ are not numbered 1, 2, 3 …: {each.number:04} is number {expected}"
+                f"the steps of redshift/migrations/ are not numbered 1, 2, 3 …: {each.number:04} is number {expected}"
             )
     return found
 
@@ -93,7 +95,9 @@ def migrate(
             raise MigrationError(
                 f"the step {step.number:04}_{step.name} has {len(statements)} statements, at most 39 go at once"
             )
-        row = f"{step.number}, {literal(step.name)}, {literal(step.checksum)}, GETDATE()"
+        row = (
+            f"{step.number}, {Engine.REDSHIFT.literal(step.name)}, {Engine.REDSHIFT.literal(step.checksum)}, GETDATE()"
+        )
         warehouse.transact([*statements, f"INSERT INTO ops.migrations VALUES ({row})"])
         say(f"{step.number:04}_{step.name}: done")
     return f"{len(steps)} steps, {len(steps) - len(done)} of them new"

@@ -10,7 +10,7 @@ from typing import Any
 import botocore.exceptions
 
 from .errors import DeploymentError
-from .stack import POLL_S, find_stack
+from .stack import find_stack, pauses_s
 
 OPERATION_TIMEOUT_S = 3600.0
 BEGIN_TIMEOUT_S = 60.0
@@ -49,7 +49,7 @@ def follow(
         DeploymentError: it does not rest within `OPERATION_TIMEOUT_S`; it goes on at AWS.
     """
     begin, failures, known = clock(), [], set(seen)
-    while True:
+    for pause_s in pauses_s():
         stack = find_stack(cloudformation, stack_id)
         for event in reversed(_events(cloudformation, stack_id)):
             if event["EventId"] in known:
@@ -66,7 +66,8 @@ def follow(
                 f"the stack is still in {status} after {OPERATION_TIMEOUT_S:g} s; it goes on at AWS: "
                 "`smartcity-aws status` shows how it ends"
             )
-        sleep(POLL_S)
+        sleep(pause_s)
+    raise AssertionError("pauses do not end")
 
 
 def _events(cloudformation: Any, stack_id: str) -> list[dict[str, Any]]:

@@ -36,7 +36,8 @@ class Result:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
     query_id: str
-    scanned_bytes: int
+    scanned_bytes: int | None
+    """None where the engine does not tell."""
     engine_ms: int
 
 

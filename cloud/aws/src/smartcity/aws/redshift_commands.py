@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from .engine import Engine
 from .load import load
 from .migrations import migrate
+from .query_flags import add_flags, asked_sql, shown
 from .settings import Settings
 from .warehouse import open_warehouse
 
@@ -20,8 +22,7 @@ def _load(_: argparse.Namespace, settings: Settings) -> str:
 
 
 def _query(options: argparse.Namespace, settings: Settings) -> str:
-    rows = open_warehouse(settings).rows(options.sql)
-    return "\n".join("\t".join("NULL" if value is None else str(value) for value in row) for row in rows)
+    return shown(open_warehouse(settings).ask(asked_sql(options, Engine.REDSHIFT)), options)
 
 
 def _say(line: str) -> None:
@@ -55,8 +56,8 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     action = actions.add_parser(
         "query",
         parents=[common, stack],
-        help="run one query; columns are separated by tabs",
-        epilog='example: smartcity-aws redshift query "SELECT route, COUNT(*) FROM marts.journeys GROUP BY route"',
+        help="run one query",
+        epilog="example: smartcity-aws redshift query --saved speed_by_10_km --set day=2026-11-21 --csv",
     )
-    action.add_argument("sql", metavar="SQL")
+    add_flags(action, Engine.REDSHIFT, "SELECT route, COUNT(*) FROM marts.journeys GROUP BY route")
     action.set_defaults(run=_query)

@@ -11,7 +11,12 @@ import botocore.exceptions
 from .errors import ServiceError
 
 _ALWAYS = {"cloudformation": None, "s3": None, "glue": None, "athena": None}
-_OPTIONAL = {"redshift-serverless": "CreateRedshift", "emr-serverless": "CreateSparkApplication"}
+_OPTIONAL = {
+    "redshift-serverless": "CreateRedshift=false",
+    "emr-serverless": "CreateSparkApplication=false",
+    "quicksight": "DashboardPrincipalArn=",
+}
+"""Services, and the parameter that leaves them out."""
 
 
 def check_region(cloudformation: Any, values: Mapping[str, str]) -> None:
@@ -28,12 +33,17 @@ def check_region(cloudformation: Any, values: Mapping[str, str]) -> None:
         partition = session.get_partition_for_region(region)
     except botocore.exceptions.UnknownRegionError:
         raise ServiceError(f"AWS has no region {region}: check --region and AWS_REGION") from None
-    wanted = {**_ALWAYS, **{name: each for name, each in _OPTIONAL.items() if values.get(each) == "true"}}
+    wanted = {**_ALWAYS, **{name: each for name, each in _OPTIONAL.items() if _asked_for(each, values)}}
     for service, parameter in wanted.items():
         known = session.get_available_regions(service, partition_name=partition)
         if region not in known:
-            without = f", or leave it out with --parameter {parameter}=false" if parameter else ""
+            without = f", or leave it out with --parameter {parameter}" if parameter else ""
             raise ServiceError(
                 f"there is no {service} in the region {region}, as far as the installed botocore knows: choose another "
                 f"with --region ({', '.join(sorted(known)[:4])} …){without}"
             )
+
+
+def _asked_for(without: str, values: Mapping[str, str]) -> bool:
+    parameter, _, none = without.partition("=")
+    return values.get(parameter, none) != none

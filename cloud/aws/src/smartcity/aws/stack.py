@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import botocore.exceptions
@@ -13,10 +14,11 @@ import botocore.exceptions
 from .clients import error_code
 from .errors import DeploymentError, StackStateError
 from .parameters import to_send
-from .template.text import template_text
 
-POLL_S = 2.0
-CHANGE_SET_TIMEOUT_S = 300.0
+POLL_FIRST_S = 0.2
+POLL_MAX_S = 3.0
+POLLS_MAX = 100
+"""Of a change set: some five minutes."""
 _UPDATABLE = (
     "CREATE_COMPLETE",
     "UPDATE_COMPLETE",
@@ -24,6 +26,8 @@ _UPDATABLE = (
     "IMPORT_COMPLETE",
     "IMPORT_ROLLBACK_COMPLETE",
 )
+NOTHING_LEFT = "ROLLBACK_COMPLETE"
+"""A stack whose creation failed and was undone: all that can be done with it is to remove it."""
 _NO_CHANGES = ("didn't contain changes", "no updates are to be performed")
 
 
@@ -125,11 +129,12 @@ def make_change_set(
     stack: Stack | None,
     given: Mapping[str, str],
     *,
+    template_url: str,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ChangeSet:
-    """Have CloudFormation compare the template with the stack. Nothing is changed, but a stack that is not there is
-    listed as under review until the change set is removed or executed. No changes: they are empty, and the change set
-    is gone.
+    """Have CloudFormation compare the template at an address with the stack. Nothing is changed, but a stack that is
+    not there is listed as under review until the change set is removed or executed. No changes: they are empty, and
+    the change set is gone.
 
     Raises:
         StackStateError: the stack cannot be changed in its state.
@@ -142,7 +147,7 @@ def make_change_set(
             StackName=name,
             ChangeSetName=f"smartcity-{uuid.uuid4().hex[:12]}",
             ChangeSetType="CREATE" if previous is None else "UPDATE",
-            TemplateBody=template_text(),
+            TemplateURL=template_url,
             Parameters=to_send(given, previous),
             Capabilities=["CAPABILITY_IAM"],
             **options,
@@ -162,8 +167,16 @@ def make_change_set(
     return ChangeSet(name=change_set.name, stack_id=change_set.stack_id, changes=changes, creates=change_set.creates)
 
 
+def pauses_s() -> Iterator[float]:
+    """Between looks at something that may take a moment or minutes: ever longer ones."""
+    pause_s = POLL_FIRST_S
+    while True:
+        yield pause_s
+        pause_s = min(pause_s * 1.5, POLL_MAX_S)
+
+
 def _await_changes(cloudformation: Any, change_set: ChangeSet, sleep: Callable[[float], None]) -> tuple[Change, ...]:
-    for _ in range(int(CHANGE_SET_TIMEOUT_S / POLL_S)):
+    for pause_s in islice(pauses_s(), POLLS_MAX):
         pages = _pages(cloudformation, change_set)
         status, reason = pages[0]["Status"], pages[0].get("StatusReason", "")
         if status == "CREATE_COMPLETE":
@@ -172,8 +185,8 @@ def _await_changes(cloudformation: Any, change_set: ChangeSet, sleep: Callable[[
             if _says_no_changes(reason):
                 return ()
             raise DeploymentError(f"CloudFormation made no change set: {reason or 'no reason given'}")
-        sleep(POLL_S)
-    raise DeploymentError(f"CloudFormation made no change set within {CHANGE_SET_TIMEOUT_S:g} s")
+        sleep(pause_s)
+    raise DeploymentError(f"CloudFormation made no change set within {POLLS_MAX * POLL_MAX_S:g} s")
 
 
 def _says_no_changes(reason: str) -> bool:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from .artefacts import remove_artefacts, uploaded
 from .clients import client, explained
 from .costs import Assumptions, estimate
 from .deploy import execute, limit_redshift
@@ -14,8 +15,9 @@ from .errors import NotConfirmedError, StackStateError
 from .parameters import effective, given_values
 from .regions import check_region
 from .settings import Settings
-from .stack import check_ours, find_stack, make_change_set, previous_parameters, remove_change_set
+from .stack import NOTHING_LEFT, check_ours, find_stack, make_change_set, previous_parameters, remove_change_set
 from .stack_text import changes_text, costs_text, holdings_text, stack_json, stack_text
+from .template.text import template_text
 
 Ask = Callable[[str], str]
 Connect = Callable[[str, Settings], Any]
@@ -26,12 +28,13 @@ def plan(options: argparse.Namespace, settings: Settings, *, connect: Connect = 
     """Show what `deploy` would do, and what the stack would cost; change nothing."""
     given = given_values(options.parameter, settings)
     with explained():
-        cloudformation = connect("cloudformation", settings)
+        cloudformation, s3, sts = (connect(name, settings) for name in ("cloudformation", "s3", "sts"))
         check_region(cloudformation, given)
         stack = find_stack(cloudformation, settings.stack)
         values = effective(given, previous_parameters(stack))
         check_region(cloudformation, values)
-        change_set = make_change_set(cloudformation, settings.stack, stack, given)
+        with uploaded(template_text(), s3=s3, sts=sts, keep_bucket=False, say=_say) as address:
+            change_set = make_change_set(cloudformation, settings.stack, stack, given, template_url=address)
         if change_set.changes:
             remove_change_set(cloudformation, change_set)
     use = Assumptions(
@@ -59,11 +62,17 @@ def deploy(options: argparse.Namespace, settings: Settings, *, connect: Connect 
     """Show the change set, ask, and carry it out."""
     given = given_values(options.parameter, settings)
     with explained():
-        cloudformation = connect("cloudformation", settings)
+        cloudformation, s3, sts = (connect(name, settings) for name in ("cloudformation", "s3", "sts"))
         check_region(cloudformation, given)
         stack = find_stack(cloudformation, settings.stack)
+        if stack is not None and stack.status == NOTHING_LEFT:
+            check_ours(stack)
+            _say(f"the stack {stack.name} is in {stack.status}: it was never made, and is removed first")
+            remove_stack(cloudformation, stack, _say)
+            stack = None
         check_region(cloudformation, effective(given, previous_parameters(stack)))
-        change_set = make_change_set(cloudformation, settings.stack, stack, given)
+        with uploaded(template_text(), s3=s3, sts=sts, keep_bucket=stack is not None, say=_say) as address:
+            change_set = make_change_set(cloudformation, settings.stack, stack, given, template_url=address)
         _say(changes_text(change_set.changes))
         if change_set.changes:
             if not options.yes and _answer(ask, "Carry this out? Type yes: ") != "yes":
@@ -101,7 +110,8 @@ def destroy(options: argparse.Namespace, settings: Settings, *, connect: Connect
                 f"{typed!r} is not the stack's name, {stack.name} (or --yes {stack.name}); nothing was deleted"
             )
         remove_stack(cloudformation, stack, _say)
-        removed = list(remove_data(held, s3=s3, glue=glue)) if options.data else []
+        removed = remove_artefacts(s3=s3, sts=connect("sts", settings))
+        removed += remove_data(held, s3=s3, glue=glue) if options.data else []
     return "\n".join([*removed, f"stack {stack.name}: deleted"])
 
 

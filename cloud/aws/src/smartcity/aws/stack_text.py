@@ -9,9 +9,7 @@ from .costs import PRICES_OF, Assumptions, Cost
 from .destroy import Holdings
 from .stack import Change, Stack
 
-_NOT_IN_IT = (
-    "MSK, gateways and bridges (docs/scale.md), old versions of objects, data transfer, logs, QuickSight, taxes"
-)
+_NOT_IN_IT = "MSK, gateways and bridges (docs/scale.md), old versions of objects, data transfer, logs, taxes"
 
 
 def changes_text(changes: Sequence[Change]) -> str:

@@ -30,7 +30,8 @@ def as_table(result: Result) -> str:
 
     lines = [line(names), "  ".join("-" * width for width in widths), *(line(row) for row in cells)] if names else []
     count = f"{len(result.rows)} row{'' if len(result.rows) == 1 else 's'}"
-    return "\n".join([*lines, f"({count}, {result.scanned_bytes:,} bytes scanned)"])
+    scanned = "" if result.scanned_bytes is None else f", {result.scanned_bytes:,} bytes scanned"
+    return "\n".join([*lines, f"({count}{scanned})"])
 
 
 def as_json(result: Result) -> str:

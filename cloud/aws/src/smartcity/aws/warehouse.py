@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import botocore.exceptions
 
 from .clients import client, error_code, explained
 from .errors import WarehouseError
+from .query import Column, Result
 from .settings import Settings
 
 DATABASE = "smartcity"
@@ -44,21 +47,38 @@ class Warehouse:
         """
         self._finish(lambda: self.data.batch_execute_statement(Sqls=list(statements), **self._where()))
 
-    def rows(self, sql: str) -> list[Row]:
-        """A query's rows: integers, floats, booleans, text, or None.
+    def ask(self, sql: str) -> Result:
+        """A query's answer, typed as Athena's; types have Redshift's names. What was scanned it does not tell.
 
         Raises:
             WarehouseError, CredentialsError, EndpointError, ServiceError: as `transact`.
         """
-        identity = self._finish(lambda: self.data.execute_statement(Sql=sql, **self._where()))
-        with explained():
-            pages = self.data.get_paginator("get_statement_result").paginate(Id=identity)
-            return [tuple(map(_value, record)) for page in pages for record in page["Records"]]
+        found = self._finish(lambda: self.data.execute_statement(Sql=sql, **self._where()))
+        columns: tuple[Column, ...] = ()
+        records: list[Any] = []
+        if found.get("HasResultSet"):
+            with explained():
+                pages = list(self.data.get_paginator("get_statement_result").paginate(Id=found["Id"]))
+            described = pages[0]["ColumnMetadata"]
+            columns = tuple(Column(name=each["name"], type=each["typeName"]) for each in described)
+            records = [record for page in pages for record in page["Records"]]
+        return Result(
+            columns=columns,
+            rows=tuple(tuple(map(_value, record, columns)) for record in records),
+            query_id=found["Id"],
+            scanned_bytes=None,
+            engine_ms=found.get("Duration", 0) // 1_000_000,
+        )
+
+    def rows(self, sql: str) -> tuple[Row, ...]:
+        """The rows of `ask`."""
+        return self.ask(sql).rows
 
     def _where(self) -> dict[str, str]:
         return {"WorkgroupName": self.workgroup, "Database": self.database}
 
-    def _finish(self, start: Callable[[], dict[str, Any]]) -> str:
+    def _finish(self, start: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The statement's description, when it has ended well."""
         with explained():
             try:
                 identity: str = start()["Id"]
@@ -71,6 +91,7 @@ class Warehouse:
                     "`smartcity-aws deploy --parameter CreateRedshift=true` makes it"
                 ) from None
             deadline, pause_s = self.clock() + self.timeout_s, _POLL_FIRST_S
+            found: dict[str, Any]
             while (found := self.data.describe_statement(Id=identity))["Status"] not in _ENDED:
                 if self.clock() > deadline:
                     self.data.cancel_statement(Id=identity)
@@ -79,7 +100,7 @@ class Warehouse:
                 pause_s = min(pause_s * 2, _POLL_MAX_S)
         if found["Status"] != "FINISHED":
             raise WarehouseError(f"Redshift: {found['Status']}: {found.get('Error', 'no reason given')}")
-        return identity
+        return found
 
 
 def open_warehouse(settings: Settings, *, data: Any = None) -> Warehouse:
@@ -87,12 +108,20 @@ def open_warehouse(settings: Settings, *, data: Any = None) -> Warehouse:
     return Warehouse(workgroup=settings.stack, data=data or client("redshift-data", settings))
 
 
-def literal(text: str) -> str:
-    """A string in SQL. A backslash escapes in Redshift's literals."""
-    escaped = text.replace("\\", "\\\\").replace("'", "''")
-    return f"'{escaped}'"
-
-
-def _value(field: dict[str, Any]) -> Any:
+def _value(field: dict[str, Any], column: Column) -> Any:
     [(kind, value)] = field.items()
-    return None if kind == "isNull" else value
+    if kind == "isNull":
+        return None
+    return _TYPED.get(column.type, _as_it_is)(value)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_TYPED: dict[str, Callable[[Any], Any]] = {
+    "numeric": Decimal,
+    "date": date.fromisoformat,
+    "timestamp": datetime.fromisoformat,
+    "timestamptz": datetime.fromisoformat,
+}

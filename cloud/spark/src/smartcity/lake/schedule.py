@@ -2,7 +2,7 @@
 
 Each run is a process of its own. Its memory is taken for the length of a run only, what it breaks it does not break in
 the stream's driver, and killing it at any moment costs no more than the run. Several jobs take turns, so that there is
-never more than one JVM beside the stream's.
+never more than one JVM beside the stream's. SIGUSR1 makes those due that may be hurried.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Job:
     first_s: float
     run_timeout_s: float
     """A run is killed after this long."""
+    hurried: bool = False
+    """Due at once when the schedule is told to hurry."""
 
 
 class Schedule:
@@ -43,12 +45,17 @@ class Schedule:
     def __init__(self, *jobs: Job) -> None:
         self._due = {job: time.monotonic() + job.first_s for job in jobs}
         self._stopping = threading.Event()
+        self._hurrying = False
         self.runs: list[str] = []
         """Names of the jobs that ran, in their order."""
 
     def stop(self) -> None:
         """End, and kill the run that is under way. Safe in a signal handler."""
         self._stopping.set()
+
+    def hurry(self) -> None:
+        """Run what may be hurried as soon as nothing else runs. Safe in a signal handler."""
+        self._hurrying = True
 
     def run(self) -> int:
         """EXIT_OK once stopped, else the code of the last job's run that no repetition mends.
@@ -58,8 +65,8 @@ class Schedule:
         adopt_orphans()
         code: int | None = EXIT_OK
         while self._due:
-            job = min(self._due, key=self._due.__getitem__)
-            if self._stopping.wait(max(0.0, self._due[job] - time.monotonic())):
+            job = self._await_due()
+            if job is None:
                 return EXIT_OK
             code = self._run_once(job)
             self.runs.append(job.name)
@@ -69,6 +76,20 @@ class Schedule:
             else:
                 self._due[job] = time.monotonic() + job.every_s
         return EXIT_OK if code is None else code
+
+    def _await_due(self) -> Job | None:
+        """The job that is to be run now; None once stopped."""
+        while True:
+            if self._hurrying:
+                self._hurrying = False
+                now = time.monotonic()
+                self._due.update({job: min(due, now) for job, due in self._due.items() if job.hurried})
+            job = min(self._due, key=self._due.__getitem__)
+            left_s = self._due[job] - time.monotonic()
+            if self._stopping.wait(min(max(left_s, 0.0), POLL_S)):
+                return None
+            if left_s <= 0:
+                return job
 
     def _run_once(self, job: Job) -> int | None:
         """The run's exit code; None if it was killed: the schedule was stopped, or it took too long."""
@@ -88,7 +109,8 @@ class Schedule:
 
 
 def run_schedule(schedule: Schedule) -> int:
-    """Until SIGTERM or SIGINT; its exit code."""
+    """Until SIGTERM or SIGINT; SIGUSR1 hurries it. Its exit code."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: schedule.stop())
+    signal.signal(signal.SIGUSR1, lambda *_: schedule.hurry())
     return schedule.run()

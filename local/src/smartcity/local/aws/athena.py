@@ -152,6 +152,8 @@ class AthenaQueries:
         if context.get("Catalog", "AwsDataCatalog").lower() != "awsdatacatalog":
             raise _invalid(f"Catalog {context['Catalog']} is not served by the local AWS endpoint.")
         group = self._workgroup(request.get("WorkGroup", "primary"))
+        if group["State"] != "ENABLED":
+            raise _invalid(f"WorkGroup {group['Name']} is disabled.")
         configuration = group["Configuration"]
         location = request.get("ResultConfiguration", {}).get("OutputLocation")
         by_group = configuration.get("ResultConfiguration", {}).get("OutputLocation")

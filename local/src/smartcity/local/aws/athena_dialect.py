@@ -1,7 +1,7 @@
 """Athena's SQL as DuckDB's: one SELECT, its tables replaced by what the engine reads for each of them.
 
-sqlglot does the bulk. Here is what it leaves different: names of unnamed columns, integer division, elapsed units of
-`date_diff`, `max_by` over nulls, `format_datetime`, and `at_timezone`, whose zone DuckDB's timestamps cannot carry.
+sqlglot does the bulk. Here is what it leaves different of names and places: those of unnamed columns, and
+`at_timezone`, whose zone DuckDB's timestamps cannot carry; `athena_functions.py` has the functions.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
+from .athena_functions import rewritten
 from .errors import QueryFailedError
 
 COMPARISONS = (exp.EQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.In, exp.Between)
@@ -36,12 +37,6 @@ _ZONE_BLIND: tuple[type[exp.Expr], ...] = (
 _ZONE_BLIND += (exp.DayOfMonth, exp.DayOfWeek, exp.DayOfWeekIso, exp.DayOfYear, exp.TimeToStr, exp.Date)
 _NAMED = (exp.Alias, exp.Aliases, exp.Column, exp.Dot, exp.Star)
 _TRUNCATIONS = (exp.TimestampTrunc, exp.DateTrunc)
-_JODA = {
-    "yyyy": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m", "M": "%-m", "dd": "%d", "d": "%-d",
-    "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "mm": "%M", "ss": "%S", "SSS": "%g", "SSSSSS": "%f",
-    "a": "%p", "EEEE": "%A", "EEE": "%a", "E": "%a", "DDD": "%j",
-}  # fmt: skip
-_JODA_PART = re.compile(r"'(?P<quoted>[^']*)'|(?P<letters>(?P<one>[A-Za-z])(?P=one)*)|(?P<other>[^A-Za-z'])")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,8 +85,7 @@ def translate(
         statement = annotate_types(qualified, schema=schema, dialect="athena")
         _note_needs(statement, uses)
     zoned = _place_zones(statement, fraction_digits(uses))
-    sql = statement.transform(_rewrite).sql(dialect="duckdb")
-    return Query(sql=sql, uses=uses, zoned_outputs=zoned)
+    return Query(sql=rewritten(statement).sql(dialect="duckdb"), uses=uses, zoned_outputs=zoned)
 
 
 def parse(sql: str, parameters: Sequence[str] = ()) -> exp.Expr:
@@ -233,44 +227,3 @@ def _zoned_whole(node: exp.Expr) -> tuple[exp.Expr, exp.Expr | None]:
 
 def _is_format(node: exp.Expr | None) -> bool:
     return isinstance(node, exp.Anonymous) and node.name.lower() == "format_datetime"
-
-
-def _rewrite(node: exp.Expr) -> exp.Expr:
-    if isinstance(node, exp.DateDiff | exp.TimestampDiff):
-        # Athena counts whole elapsed units; DuckDB's date_diff counts crossed boundaries, its date_sub elapsed units.
-        unit = exp.Literal.string(str(node.args.get("unit") or "day").strip("'").lower())
-        return exp.Anonymous(this="date_sub", expressions=[unit, node.expression, node.this])
-    if isinstance(node, exp.Floor | exp.Ceil) and node.this.is_type(*exp.DataType.INTEGER_TYPES):
-        # Athena's floor of an integer is that integer; DuckDB's is a double.
-        return exp.paren(node.this, copy=False)
-    if isinstance(node, exp.ArgMax | exp.ArgMin) and not node.args.get("count"):
-        name = "arg_max_null" if isinstance(node, exp.ArgMax) else "arg_min_null"
-        return exp.Anonymous(this=name, expressions=[node.this, node.expression])
-    return _rename(node)
-
-
-def _rename(node: exp.Expr) -> exp.Expr:
-    """Functions that DuckDB has under another name for these arguments."""
-    if isinstance(node, exp.Length) and (node.this.is_type("binary", "varbinary") or isinstance(node.this, exp.Encode)):
-        # Athena's length of bytes counts bytes; DuckDB's takes no bytes.
-        return exp.Anonymous(this="octet_length", expressions=[node.this])
-    if isinstance(node, exp.ArraySize) and (node.this.is_type("map") or isinstance(node.this, exp.Map | exp.VarMap)):
-        return exp.Anonymous(this="cardinality", expressions=[node.this])
-    if isinstance(node, exp.Anonymous) and node.name.lower() == "format_datetime" and len(node.expressions) == 2:
-        return exp.Anonymous(this="strftime", expressions=[node.expressions[0], _strftime(node.expressions[1])])
-    return node
-
-
-def _strftime(pattern: exp.Expr) -> exp.Expr:
-    """A Joda pattern as strftime's. Letters without a counterpart are refused."""
-    if not pattern.is_string:
-        raise QueryFailedError("NOT_SUPPORTED", "format_datetime is served with a constant pattern only")
-    parts = []
-    for match in _JODA_PART.finditer(pattern.name):
-        if match["letters"] is None:
-            parts.append((match["quoted"] if match["other"] is None else match["other"]).replace("%", "%%"))
-        elif match["letters"] in _JODA:
-            parts.append(_JODA[match["letters"]])
-        else:
-            raise QueryFailedError("NOT_SUPPORTED", f"format_datetime: the pattern {match['letters']!r} is not served")
-    return exp.Literal.string("".join(parts))

@@ -78,12 +78,9 @@ class AthenaMetadata:
         results = updates.pop("ResultConfigurationUpdates", None)
         with self._store.transaction() as connection:
             group = self.workgroup(request["WorkGroup"])
-            group["Configuration"].update(updates)
-            if results is not None:
-                kept = group["Configuration"].setdefault("ResultConfiguration", {})
-                kept.update({key: value for key, value in results.items() if not key.startswith("Remove")})
-                if results.get("RemoveOutputLocation"):
-                    kept.pop("OutputLocation", None)
+            _update(group["Configuration"], updates)
+            group["Configuration"]["EngineVersion"] = _ENGINE
+            _update(group["Configuration"].setdefault("ResultConfiguration", {}), results or {})
             for key in ("Description", "State"):
                 if key in request:
                     group[key] = request[key]
@@ -96,6 +93,9 @@ class AthenaMetadata:
         if name == "primary":
             raise AwsError("InvalidRequestException", "The primary workgroup cannot be deleted")
         with self._store.transaction() as connection:
+            removed = connection.execute("DELETE FROM named_queries WHERE workgroup = ?", (name,)).rowcount
+            if removed and not request.get("RecursiveDeleteOption"):
+                raise AwsError("InvalidRequestException", f"WorkGroup {name} is not empty")
             connection.execute("DELETE FROM workgroups WHERE name = ?", (name,))
         return {}
 
@@ -137,6 +137,14 @@ class AthenaMetadata:
         tables = [_table(each) for each in self._glue.tables(request["DatabaseName"]) if wanted.search(each["Name"])]
         found, token = page(tables, request, at_most=50)
         return {"TableMetadataList": found, **({"NextToken": token} if token else {})}
+
+
+def _update(kept: dict[str, Any], updates: dict[str, Any]) -> None:
+    """`RemoveX` takes X away."""
+    kept.update({key: value for key, value in updates.items() if not key.startswith("Remove")})
+    for key, value in updates.items():
+        if key.startswith("Remove") and value:
+            kept.pop(key.removeprefix("Remove"), None)
 
 
 def _workgroup(name: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 WORKERS = 2
 CRAWLERS_MAX = 1000
 RUNTIMES_KEPT_MAX = 50
+CRAWLS_KEPT_MAX = 50
 ERROR_LENGTH_MAX = 2048
 LOG_GROUP = "/aws-glue/crawlers"
 _PAGE_MAX = 100
@@ -45,6 +46,7 @@ _ACTIONS = (
     "StartCrawler",
     "StopCrawler",
     "GetCrawlerMetrics",
+    "ListCrawls",
 )
 
 
@@ -155,6 +157,13 @@ class Crawlers:
         found, token = page([_metrics(each) for each in crawlers], request, at_most=_PAGE_MAX)
         return {"CrawlerMetricsList": found, **({"NextToken": token} if token else {})}
 
+    def list_crawls(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request.get("Filters"):
+            raise AwsError("InvalidInputException", "Filters is not served by the local AWS endpoint.")
+        history = self._crawler(request["CrawlerName"]).get("_history", [])
+        found, token = page(list(reversed(history)), request, at_most=_PAGE_MAX)
+        return {"Crawls": found, **({"NextToken": token} if token else {})}
+
     def _all(self) -> list[dict[str, Any]]:
         return self._store.documents("SELECT document FROM crawlers ORDER BY name")
 
@@ -247,6 +256,7 @@ class Crawlers:
                 "TablesUpdated": len(changes.updated),
                 "TablesDeleted": len(changes.deleted),
             }
+            crawler["_history"] = [*crawler.get("_history", []), _history(crawler["LastCrawl"])][-CRAWLS_KEPT_MAX:]
             self._save({**crawler, "State": "STOPPING"})
 
     def _end_interrupted(self) -> None:
@@ -263,6 +273,15 @@ def _shown(crawler: Mapping[str, Any]) -> dict[str, Any]:
     elapsed_ms = round((time.time() - crawl["StartTime"]) * 1000) if crawl else 0
     shown = {key: value for key, value in crawler.items() if not key.startswith("_")}
     return {"Classifiers": [], **shown, "CrawlElapsedTime": elapsed_ms}
+
+
+def _history(last: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of ListCrawls: a crawl that has ended."""
+    states = {"SUCCEEDED": "COMPLETED", "CANCELLED": "STOPPED", "FAILED": "FAILED"}
+    kept = {
+        key: last[key] for key in ("StartTime", "MessagePrefix", "LogGroup", "LogStream", "ErrorMessage") if key in last
+    }
+    return {"CrawlId": last["MessagePrefix"], "State": states[last["Status"]], "EndTime": time.time(), **kept}
 
 
 def _metrics(crawler: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class JsonService:
             action = self.actions.get(operation)
             if action is None:
                 raise not_served(self.name, operation)
-            return 200, _encode(action(self._request(operation, body)))
+            return 200, encode(action(self._request(operation, body)))
         except AwsError as error:
             return error_answer(error)
 
@@ -73,10 +73,11 @@ class JsonService:
 
 def error_answer(error: AwsError) -> Answer:
     """The error as both spellings of JSON 1.1 clients read it."""
-    return error.status, _encode({"__type": error.code, "message": error.message, "Message": error.message})
+    return error.status, encode({"__type": error.code, "message": error.message, "Message": error.message})
 
 
-def _encode(value: dict[str, Any]) -> bytes:
+def encode(value: dict[str, Any]) -> bytes:
+    """A JSON answer; times are seconds since 1970."""
     return json.dumps(value, default=_plain).encode()
 
 

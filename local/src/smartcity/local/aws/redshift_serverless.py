@@ -19,10 +19,12 @@ _ACTIONS = (
     "CreateNamespace",
     "GetNamespace",
     "ListNamespaces",
+    "UpdateNamespace",
     "DeleteNamespace",
     "CreateWorkgroup",
     "GetWorkgroup",
     "ListWorkgroups",
+    "UpdateWorkgroup",
     "DeleteWorkgroup",
     "GetCredentials",
 )
@@ -70,6 +72,10 @@ class RedshiftServerless:
     def list_namespaces(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._listed("redshift_namespaces", "namespaces", request)
 
+    def update_namespace(self, request: dict[str, Any]) -> dict[str, Any]:
+        _refuse(request, "s3TableAction", "s3TableNames")
+        return {"namespace": self._update("redshift_namespaces", request["namespaceName"], request, _NAMESPACE_KEPT)}
+
     def delete_namespace(self, request: dict[str, Any]) -> dict[str, Any]:
         _refuse(request, "finalSnapshotName")
         with self._store.transaction() as connection:
@@ -108,9 +114,15 @@ class RedshiftServerless:
     def list_workgroups(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._listed("redshift_workgroups", "workgroups", request)
 
+    def update_workgroup(self, request: dict[str, Any]) -> dict[str, Any]:
+        _refuse(request, "pricePerformanceTarget", "trackName")
+        return {"workgroup": self._update("redshift_workgroups", request["workgroupName"], request, _WORKGROUP_KEPT)}
+
     def delete_workgroup(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._store.transaction() as connection:
             document = self.workgroup(request["workgroupName"])
+            limits = "DELETE FROM redshift_usage_limits WHERE json_extract(document, '$.resourceArn') = ?"
+            connection.execute(limits, (document["workgroupArn"],))
             connection.execute("DELETE FROM redshift_workgroups WHERE name = ?", (document["workgroupName"],))
         return {"workgroup": {**document, "status": "DELETING"}}
 
@@ -132,6 +144,10 @@ class RedshiftServerless:
         """One workgroup, or ResourceNotFoundException."""
         return self._one("redshift_workgroups", "workgroup", name)
 
+    def workgroup_arns(self) -> set[str]:
+        """Those of all workgroups."""
+        return {each["workgroupArn"] for each in self._all("redshift_workgroups")}
+
     def _one(self, table: str, kind: str, name: str) -> dict[str, Any]:
         found = self._store.documents(f"SELECT document FROM {table} WHERE name = ?", name)
         if not found:
@@ -147,6 +163,13 @@ class RedshiftServerless:
                 connection.execute(f"INSERT INTO {table} VALUES (?, ?)", (name, json.dumps(document)))
             except sqlite3.IntegrityError:
                 raise AwsError("ConflictException", f"{name} already exists") from None
+
+    def _update(self, table: str, name: str, request: dict[str, Any], kept: tuple[str, ...]) -> dict[str, Any]:
+        with self._store.transaction() as connection:
+            document = self.namespace(name) if table == "redshift_namespaces" else self.workgroup(name)
+            document.update({key: request[key] for key in kept if key in request})
+            connection.execute(f"UPDATE {table} SET document = ? WHERE name = ?", (json.dumps(document), name))
+        return document
 
     def _listed(self, table: str, key: str, request: dict[str, Any]) -> dict[str, Any]:
         asked = {"NextToken": request.get("nextToken"), "MaxResults": request.get("maxResults")}

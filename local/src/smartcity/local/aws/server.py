@@ -1,18 +1,17 @@
-"""The local AWS endpoint: Glue, Athena and Redshift of our own, STS and IAM by moto, everything else refused by name.
+"""The local AWS endpoint: Glue, Athena, Redshift and CloudFormation of our own, STS and IAM by moto, EMR Serverless and
+QuickSight recorded, everything else refused by name.
 
     python -m smartcity.local.aws.server --listen 127.0.0.1:4567 --data var/data/aws --s3 http://127.0.0.1:4566
 
 They keep their state in `<data>/aws.db`, and a Redshift namespace its rows in `<data>/redshift/`. What moto records
-(STS, IAM) lives as long as the process. It checks no signatures, which is why it listens on loopback only; it wants
-requests signed, as every SDK does.
+(STS, IAM) lives as long as the process, but for what stacks have made. It checks no signatures, which is why it listens
+on loopback only; it wants requests signed, as every SDK does.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
-import importlib
 import json
 import logging
 import os
@@ -32,24 +31,38 @@ from werkzeug.wrappers import Request, Response
 
 from .athena import AthenaQueries
 from .athena_metadata import AthenaMetadata
+from .athena_named import AthenaNamedQueries
 from .athena_results import Results
 from .athena_statements import Catalogs
 from .athena_tables import S3Endpoint, TableReader
+from .cloudformation import CloudFormation
+from .cloudformation_change_sets import ChangeSets
+from .cloudformation_records import Records
+from .cloudformation_types import kinds
 from .crawlers import Crawlers
+from .emr_serverless import EmrServerless
 from .errors import AwsError, not_served
-from .glue import ACCOUNT, GlueCatalog
+from .glue import GlueCatalog
 from .glue_partitions import GluePartitions
+from .in_process import InProcessClients
 from .listen import listen_address
+from .moto_services import SERVICES as BY_MOTO
+from .moto_services import MotoServices
 from .protocol import JsonService, error_answer
+from .query_protocol import CONTENT_TYPE as XML
+from .query_protocol import QueryService, error_body
+from .quicksight import QuickSight
 from .redshift_data import RedshiftData
 from .redshift_engine import Warehouse
+from .redshift_limits import RedshiftUsageLimits
 from .redshift_serverless import RedshiftServerless
+from .rest_protocol import RestJsonService
 from .store import Store
 
 log = logging.getLogger(__name__)
 
 REQUEST_BYTES_MAX = 16 * 1024**2
-_BY_MOTO = ("sts", "iam")
+_JSON = "application/x-amz-json-1.1"
 _SCOPE = re.compile(r"Credential=[^/,]*/[0-9]{8}/[^/,]*/([^/,]*)/aws4_request")
 
 
@@ -90,19 +103,52 @@ class LocalAws:
         )
         serverless.on_delete = statements.drop
         glue = {**catalog.actions(), **partitions.actions(), **crawlers.actions()}
-        athena = {**queries.actions(), **metadata.actions()}
+        named = AthenaNamedQueries(store, metadata.workgroup)
+        athena = {**queries.actions(), **metadata.actions(), **named.actions()}
+        limits = RedshiftUsageLimits(store, serverless)
+        self._moto = MotoServices()
+        stacks = CloudFormation(
+            records=Records(store),
+            kinds=kinds(InProcessClients(self, region=s3.region, s3=s3_client)),
+            s3=s3_client,
+            s3_url=s3.url,
+            region=s3.region,
+        )
+        self._moto.restore = stacks.restore
         self._store = store
-        self._closing = (queries, crawlers, statements)
+        self._closing = (stacks, queries, crawlers, statements)
+        self._query = {
+            "cloudformation": QueryService(
+                name="cloudformation",
+                invalid_input="ValidationError",
+                actions={**stacks.actions(), **ChangeSets(stacks).actions()},
+            )
+        }
+        self._rest = {
+            "emr-serverless": RestJsonService(
+                name="emr-serverless",
+                invalid_input="ValidationException",
+                actions=EmrServerless(store, region=s3.region).actions(),
+            ),
+            "quicksight": RestJsonService(
+                name="quicksight",
+                invalid_input="InvalidParameterValueException",
+                actions=QuickSight(store, region=s3.region).actions(),
+            ),
+        }
         self._services = {
             "AWSGlue": JsonService(name="glue", invalid_input="InvalidInputException", actions=glue),
             "AmazonAthena": JsonService(name="athena", invalid_input="InvalidRequestException", actions=athena),
             "RedshiftServerless": JsonService(
-                name="redshift-serverless", invalid_input="ValidationException", actions=serverless.actions()
+                name="redshift-serverless",
+                invalid_input="ValidationException",
+                actions={**serverless.actions(), **limits.actions()},
             ),
             "RedshiftData": JsonService(
                 name="redshift-data", invalid_input="ValidationException", actions=statements.actions()
             ),
         }
+        stacks.recover()
 
     def close(self) -> None:
         """Stop queries, crawls and statements, and close the store."""
@@ -115,23 +161,31 @@ class LocalAws:
         request.max_content_length = REQUEST_BYTES_MAX
         if request.method == "GET" and request.path == "/healthz":
             return Response("ok\n", mimetype="text/plain")(environ, start_response)
+        service = ""
         try:
             service = _signed_for(request)
-            if service in _BY_MOTO:
-                recorded: Iterable[bytes] = _moto()(environ, start_response)
-                return recorded
+            if service in BY_MOTO:
+                return self._moto(environ, start_response)
             status, body = self._answer(request, service)
         except AwsError as error:
-            status, body = error_answer(error)
+            status, body = self._refusal(service, error)
         except Exception as error:
             log.exception("%s %s", request.method, request.path)
-            status, body = error_answer(AwsError("InternalServerException", repr(error), status=500))
-        response = Response(body, status=status, content_type="application/x-amz-json-1.1")
-        if status != 200:
+            status, body = self._refusal(service, AwsError("InternalServerException", repr(error), status=500))
+        is_xml = service in self._query
+        response = Response(body, status=status, content_type=XML if is_xml else _JSON)
+        if status != 200 and not is_xml:
             response.headers["x-amzn-ErrorType"] = json.loads(body)["__type"]
         return response(environ, start_response)
 
+    def _refusal(self, service: str, error: AwsError) -> tuple[int, bytes]:
+        return (error.status, error_body(error)) if service in self._query else error_answer(error)
+
     def _answer(self, request: Request, signed_for: str) -> tuple[int, bytes]:
+        if signed_for in self._query:
+            return self._query[signed_for].answer(request.form)
+        if signed_for in self._rest:
+            return self._rest[signed_for].answer(request)
         prefix, _, operation = request.headers.get("X-Amz-Target", "").rpartition(".")
         service = self._services.get(prefix)
         if service is None:
@@ -154,14 +208,6 @@ def _operation(request: Request) -> str:
         if action:
             return action[0]
     return f"{request.method} {request.path}"
-
-
-@functools.cache
-def _moto() -> Any:
-    """moto's application, imported at its first use: it takes a second."""
-    os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
-    application = importlib.import_module("moto.moto_server.werkzeug_app")
-    return application.DomainDispatcherApplication(application.create_backend_app)
 
 
 def _s3_client(s3: S3Endpoint) -> Any:

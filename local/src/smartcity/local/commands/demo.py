@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from ..demo import READINGS_MIN, SEED, SPEED, START, DemoSettings, run_demo
+from ..demo import run_demo
+from ..demo_drive import READINGS_MIN, SEED, SPEED, START, DemoSettings
 from ..demo_view import LiveCounts, show_outcome
 from ..stack import Stack
 

@@ -1,4 +1,4 @@
-"""The local AWS endpoint (`smartcity.local.aws.server`): its Glue and Athena execute. And what the lake needs in it."""
+"""The local AWS endpoint (`smartcity.local.aws.server`), and in it the stack that an account would have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..environment import child_environment
 from ..errors import ServiceError
 from .service import Place, Service, console_script, http_probe
 
-PREPARE_TIMEOUT_S = 60
+DEPLOY_TIMEOUT_S = 120
 
 
 def _command(place: Place) -> list[str]:
@@ -23,24 +23,24 @@ def _probe(place: Place) -> str | None:
     return http_probe(f"{place.url('aws')}/healthz")
 
 
-def _prepare_account(place: Place) -> None:
-    """Bucket, Glue database and Athena workgroup, through the same command that prepares a real account."""
+def _deploy(place: Place) -> None:
+    """All of the template, warehouse included, through the command that deploys it to a real account. Repeatable."""
     try:
         run = subprocess.run(
-            [console_script("smartcity-aws"), "prepare"],
+            [console_script("smartcity-aws"), "deploy", "--yes", "--parameter", "CreateRedshift=true"],
             env=child_environment(place.environment()),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PREPARE_TIMEOUT_S,
+            timeout=DEPLOY_TIMEOUT_S,
             check=False,
             cwd=os.fspath(place.layout.var),
         )
     except subprocess.TimeoutExpired as error:
         # S3 hangs, say. The supervisor survives a ServiceError and tries again.
-        raise ServiceError(f"aws: smartcity-aws prepare took longer than {PREPARE_TIMEOUT_S} s") from error
+        raise ServiceError(f"aws: smartcity-aws deploy took longer than {DEPLOY_TIMEOUT_S} s") from error
     if run.returncode != 0:
-        raise ServiceError(f"aws: smartcity-aws prepare failed: {(run.stderr or run.stdout).strip()[-800:]}")
+        raise ServiceError(f"aws: smartcity-aws deploy failed: {(run.stderr or run.stdout).strip()[-800:]}")
 
 
 AWS = Service(
@@ -49,7 +49,7 @@ AWS = Service(
     ports={"aws": 4566},
     command=_command,
     probe=_probe,
-    finish=_prepare_account,
+    finish=_deploy,
     start_timeout_s=120,
     keeps_data=True,
 )

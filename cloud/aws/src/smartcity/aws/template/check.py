@@ -1,5 +1,6 @@
 """What cfn-lint does not check of the template: least privilege, a closed and encrypted bucket, ids that exist, and the
-contract's columns in the marts' tables. Each function returns sentences, one per finding; none is good.
+contract's columns in the marts' tables. Each function returns sentences, one per finding; none is good. QuickSight's
+part is in `check_data_sets` and `check_dashboard`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,26 @@ from typing import Any
 from smartcity.contracts.marts import MARTS, PARTITION_COLUMN, Mart
 from smartcity.contracts.render.glue import glue_columns
 
+from .check_dashboard import dashboard_findings
+from .check_data_sets import data_set_findings
+
 _NAMES = re.compile(r"\$\{([^!}][^}]*)\}")
 _OWN_STATEMENTS = {"StringEquals": {"redshift-data:statement-owner-iam-userid": "${aws:userid}"}}
 """Where an action knows no resource, as those on statements of Redshift's Data API: the caller's own."""
+_PREFIXED = re.compile(r"\$\{LakeBucket\.Arn\}/[a-z-]+/([^*]+/)?\*")
 _PUBLIC_BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 
 
 def findings(template: dict[str, Any], marts: Sequence[Mart] = MARTS) -> list[str]:
     """All of them."""
-    return [*roles(template), *buckets(template), *ids(template), *mart_tables(template, marts)]
+    return [
+        *roles(template),
+        *buckets(template),
+        *ids(template),
+        *mart_tables(template, marts),
+        *data_set_findings(template, marts),
+        *dashboard_findings(template),
+    ]
 
 
 def roles(template: dict[str, Any]) -> list[str]:
@@ -65,7 +77,7 @@ def _excess(statement: dict[str, Any]) -> Iterator[str]:
 def _unscoped(statement: dict[str, Any]) -> list[str]:
     """Resources of object actions that have no key prefix."""
     texts = [each.get("Fn::Sub", "") if isinstance(each, dict) else each for each in _listed(statement["Resource"])]
-    return [text or "a bucket" for text in texts if not re.fullmatch(r"\$\{LakeBucket\.Arn\}/[a-z-]+/\*", str(text))]
+    return [text or "a bucket" for text in texts if not _PREFIXED.fullmatch(str(text))]
 
 
 def buckets(template: dict[str, Any]) -> list[str]:

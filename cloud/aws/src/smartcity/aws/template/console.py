@@ -5,6 +5,7 @@ the query runs, and a parameter that has none is a `?`, for which the console as
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ..saved import Parameter, parameters, saved_names, saved_sql
@@ -25,8 +26,12 @@ def console_query(name: str) -> str:
         QueryError: there is none of that name.
     """
     lines = saved_sql(name).splitlines()
-    statement = "\n".join(line for line in lines if not line.startswith("--"))
-    values = {each.name: _expression(each) for each in parameters(name)}
+    return computed("\n".join(line for line in lines if not line.startswith("--")), parameters(name))
+
+
+def computed(statement: str, known: Sequence[Parameter]) -> str:
+    """A statement whose parameters' defaults Athena computes when it runs."""
+    values = {each.name: _expression(each) for each in known}
     if not values:
         return statement
     return re.sub(rf":({'|'.join(values)})\b", lambda found: values[found[1]], statement)
@@ -51,9 +56,9 @@ def _expression(parameter: Parameter) -> str:
     if default == "required":
         return "?"
     if default == "now":
-        return "to_iso8601(current_timestamp)"
+        return "date_format(current_timestamp, '%Y-%m-%dT%H:%i:%sZ')"
     today = _TODAY.fullmatch(default) if parameter.kind == "day" else None
     if today is None:
         return parameter.literal(default, _ANY)
     before = f" - INTERVAL '{today[1]}' DAY" if today[1] else ""
-    return f"to_iso8601(current_date{before})"
+    return f"date_format(current_date{before}, '%Y-%m-%d')"

@@ -1,5 +1,5 @@
-"""Reads a template's YAML, its intrinsic functions in their long form: `!Ref X` as `{"Ref": "X"}`. For checks; nothing
-that runs in production needs it. PyYAML comes with the extra `check`.
+"""Reads a template's YAML, its intrinsic functions in their long form: `!Ref X` as `{"Ref": "X"}`. For checks and
+for the local CloudFormation; what runs against AWS needs none of it. PyYAML comes with the extra `check`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from typing import Any
 import yaml
 
 _PLAIN = ("Ref", "Condition")
-_Loader: Any = type("_Loader", (yaml.SafeLoader,), {"__doc__": "SafeLoader, and CloudFormation's tags."})
+# LibYAML's, where PyYAML was built with it: the template is long.
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: Any = type("_Loader", (_Safe,), {"__doc__": "SafeLoader, and CloudFormation's tags."})
 
 
 def _intrinsic(loader: Any, tag: str, node: Any) -> dict[str, Any]:

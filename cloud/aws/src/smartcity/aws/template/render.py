@@ -1,6 +1,7 @@
-"""Fills in the parts of `smartcity.yaml` that follow the contract and the saved queries, or checks that they are so.
+"""Fills in the parts of `smartcity.yaml` that follow the contract, the saved queries and the dashboard, and writes
+`dashboard.yaml`; or checks that they are so.
 
-A part stands between `# rendered: <name>` and `# end of rendered`; the rest of the file is written by hand.
+A part stands between `# rendered: <name>` and `# end of rendered`; the rest of `smartcity.yaml` is written by hand.
 """
 
 from __future__ import annotations
@@ -16,16 +17,26 @@ from smartcity.contracts.marts import MARTS, PARTITION_COLUMN, Mart
 from smartcity.contracts.render.glue import glue_columns
 from smartcity.contracts.topics import KAFKA_TOPICS
 
+from ..dashboard.city import DASHBOARD
+from ..dashboard.definition import Dashboard
+from ..dashboard.quicksight import resources, streams_read, tables_read
 from ..marts import PARQUET
 from .console import console_names, console_query, description
-from .text import TEMPLATE_FILE
+from .emit import yaml_lines
+from .text import DASHBOARD_FILE, TEMPLATE_FILE
 
 _PART = re.compile(r"^( *)# rendered: (.+)\n(?:.*\n)*?\1# end of rendered$", re.MULTILINE)
+_DASHBOARD_HEADER = """\
+  # ---- QuickSight's data sets and dashboard, rendered from smartcity.aws.dashboard by
+  # `python -m smartcity.aws.template.render --write`; edits are overwritten.
+"""
+_STREAM = "warehouse/${Database}.db/"
+"""Where the lake's job puts the tables of the streams: under the Glue database's location."""
 _ARN = "arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}"
 
 
-def rendered(text: str, marts: Sequence[Mart] = MARTS) -> str:
-    """The template with its parts as the contract and the saved queries have them now."""
+def rendered(text: str, marts: Sequence[Mart] = MARTS, dashboard: Dashboard = DASHBOARD) -> str:
+    """The template with its parts as the contract, the saved queries and the dashboard have them now."""
     parts: dict[str, Callable[[], list[str]]] = {
         "mart tables": lambda: [line for mart in marts for line in _table(mart)],
         "crawler targets": lambda: [
@@ -33,6 +44,13 @@ def rendered(text: str, marts: Sequence[Mart] = MARTS) -> str:
         ],
         "mart table arns": lambda: [f"- !Sub {_ARN}:table/${{Database}}/{mart.name}" for mart in marts],
         "saved queries": lambda: [line for name in console_names() for line in _query(name)],
+        "dashboard table arns": lambda: [
+            f"- !Sub {_ARN}:table/${{Database}}/{name}" for name in tables_read(dashboard)
+        ],
+        "dashboard objects": lambda: [
+            f"- !Sub ${{LakeBucket.Arn}}/{_STREAM}{name}/*" for name in streams_read(dashboard)
+        ],
+        "dashboard prefixes": lambda: [f"- !Sub {_STREAM}{name}/*" for name in streams_read(dashboard)],
         "kafka topics": lambda: [_topic_arn(topic.name) for topic in KAFKA_TOPICS],
     }
 
@@ -42,6 +60,12 @@ def rendered(text: str, marts: Sequence[Mart] = MARTS) -> str:
         return "\n".join(indent + line if line else "" for line in lines)
 
     return _PART.sub(part, text)
+
+
+def rendered_dashboard(dashboard: Dashboard = DASHBOARD) -> str:
+    """`dashboard.yaml`: resources, indented as the template's are."""
+    blocks = ["\n".join(yaml_lines({name: each}, 2)) for name, each in resources(dashboard).items()]
+    return _DASHBOARD_HEADER + "\n\n".join(blocks) + "\n"
 
 
 def table_id(mart: Mart) -> str:
@@ -108,25 +132,28 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 when the template is as rendered, 1 where `--check` found a difference."""
     options = _parser().parse_args(arguments)
     path: Path = options.file
-    text = path.read_text(encoding="utf-8")
-    current = rendered(text)
+    current = {
+        path: rendered(path.read_text(encoding="utf-8")),
+        path.with_name(DASHBOARD_FILE): rendered_dashboard(),
+    }
     if options.write:
-        path.write_text(current, encoding="utf-8")
+        for file, text in current.items():
+            file.write_text(text, encoding="utf-8")
         return 0
-    if text == current:
-        return 0
-    print(
-        f"{path.name}: differs from the contract or the saved queries; run "
-        "`python -m smartcity.aws.template.render --write` and commit what changed",
-        file=sys.stderr,
-    )
-    return 1
+    stale = [file.name for file, text in current.items() if not file.exists() or file.read_text("utf-8") != text]
+    for name in stale:
+        print(
+            f"{name}: differs from the contract, the saved queries or the dashboard; run "
+            "`python -m smartcity.aws.template.render --write` and commit what changed",
+            file=sys.stderr,
+        )
+    return 1 if stale else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m smartcity.aws.template.render",
-        description="Render the mart tables, saved queries and Kafka topics into the CloudFormation template.",
+        description="Render marts, saved queries, Kafka topics and the dashboard into the CloudFormation template.",
         epilog="example: python -m smartcity.aws.template.render --check",
     )
     mode = parser.add_mutually_exclusive_group(required=True)

@@ -17,7 +17,7 @@ from ..schedule import RUN_TIMEOUT_S, Job, Schedule, run_schedule
 from ..settings import read_storage
 
 EVERY_MIN = timedelta(minutes=1)
-FIRST_AFTER = timedelta(minutes=2)
+FIRST_AFTER = timedelta(minutes=4)
 """A new lake has readings by then; its first marts need not wait for a whole interval."""
 
 EXAMPLE = "smartcity-lake marts --only journeys --from 2026-11-20 --to 2026-11-21"
@@ -51,6 +51,7 @@ def job(flags: Sequence[str], every: timedelta) -> Job:
         every_s=every.total_seconds(),
         first_s=min(every, FIRST_AFTER).total_seconds(),
         run_timeout_s=RUN_TIMEOUT_S,
+        hurried=True,
     )
 
 
