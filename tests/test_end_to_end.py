@@ -27,6 +27,7 @@ from smartcity.aws.questions import QUESTIONS
 from smartcity.aws.settings import from_environment
 from smartcity.aws.warehouse import open_warehouse
 from smartcity.contracts.envelope import METADATA_PROPERTY, format_time
+from smartcity.contracts.marts import MARTS
 from smartcity.contracts.streams import STREAM_BY_NAME, STREAMS
 from smartcity.contracts.topics import reading_topic
 from smartcity.lake.settings import read_storage
@@ -259,6 +260,9 @@ def test_athena_and_redshift_answer_the_ten_questions_alike(stack: Stack, drive:
         await_marts(stack, read_storage(settings.bucket), START.date(), print)
         fill_warehouse(settings, print)
         asked = ask_both(settings, START, print)
+    done = smartcity(stack, "aws", "redshift", "query", "--json", LOADED)
+    assert done.returncode == 0, done.stderr
+    assert {row["mart"] for row in json.loads(done.stdout)["rows"]} == {mart.name for mart in MARTS}
     assert [one.name for one in asked] == list(QUESTIONS)
     assert [one.difference for one in asked if one.difference] == []
     # Half an hour may pass without an incident that anybody answers.
