@@ -301,6 +301,19 @@ def test_retain_keeps_a_failed_creations_resource_unless_excepted(stacks: Stacks
         stacks.update(resources)
 
 
+def test_a_bucket_that_is_there_is_neither_taken_nor_removed(stacks: Stacks) -> None:
+    """CreateBucket of one's own bucket is answered as done in us-east-1; CloudFormation asks before."""
+    s3 = stacks.client("s3")
+    s3.create_bucket(Bucket=stacks.name)
+    tagged = bucket(stacks.name)
+    tagged["Properties"]["Tags"] = [{"Key": "a", "Value": "b"}]
+    assert stacks.create({"B": tagged}) == "ROLLBACK_COMPLETE"
+    assert f"Resource of type 'AWS::S3::Bucket' with identifier '{stacks.name}' already exists." in stacks.reasons()
+    assert stacks.name in {each["Name"] for each in s3.list_buckets()["Buckets"]}
+    with pytest.raises(botocore.exceptions.ClientError, match="NoSuchTagSet"):
+        s3.get_bucket_tagging(Bucket=stacks.name)
+
+
 @pytest.mark.parametrize(("on_failure", "status"), [("DO_NOTHING", "CREATE_FAILED"), ("DELETE", "DELETE_COMPLETE")])
 def test_a_failed_creation_ends_as_it_was_asked_to(stacks: Stacks, on_failure: str, status: str) -> None:
     stacks.client("glue").create_database(DatabaseInput={"Name": f"{stacks.name}taken"})
