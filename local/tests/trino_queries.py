@@ -10,6 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from smartcity.aws.dashboard.ask import visual_query
+from smartcity.aws.dashboard.city import DASHBOARD
+from smartcity.aws.dashboard.definition import Aggregation, DataSet, Kind
+from smartcity.aws.dashboard.quicksight import data_set_id, resources
 from smartcity.aws.query import run_query
 from smartcity.aws.questions import require_equal
 from smartcity.aws.saved import parameters, saved_names, saved_query
@@ -37,6 +41,13 @@ GIVEN = {
     "since": f"{TODAY - dt.timedelta(days=1)}T06:00:00Z",
     "until": NOW.isoformat(),
 }
+
+COMPARABLE = {
+    visual.id: visual
+    for _, visual in DASHBOARD.placed()
+    if visual.kind is not Kind.TABLE and not any(each.aggregation is Aggregation.MEDIAN for each in visual.measures)
+}
+"""Trino's `approx_percentile` is approximate, and a table ends anywhere among rows of one time."""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +78,21 @@ def test_a_query_of_the_console(lake: Settings, trino: Trino, aws_endpoints: End
         if each.default == "required":
             sql = sql.replace("?", f"'{GIVEN[each.name]}'", 1)
     _compare(name, sql, lake, trino, aws_endpoints)
+
+
+@pytest.mark.parametrize("data_set", DASHBOARD.data_sets, ids=lambda each: each.name)
+def test_a_data_set_of_the_dashboard(lake: Settings, trino: Trino, aws_endpoints: Endpoints, data_set: DataSet) -> None:
+    """As QuickSight gets it, with its computed defaults."""
+    properties = resources(DASHBOARD)[data_set_id(data_set)]["Properties"]
+    [table] = properties["PhysicalTableMap"].values()
+    sql = table["CustomSql"]["SqlQuery"]["Fn::Sub"].replace("${Database}", lake.database)
+    columns = ", ".join(str(number) for number in range(1, len(data_set.columns) + 1))
+    _compare(data_set.name, f"SELECT * FROM ({sql}) ORDER BY {columns}", lake, trino, aws_endpoints)
+
+
+@pytest.mark.parametrize("name", COMPARABLE)
+def test_a_visual_of_the_dashboard(lake: Settings, trino: Trino, aws_endpoints: Endpoints, name: str) -> None:
+    _compare(name, visual_query(DASHBOARD, COMPARABLE[name], now=NOW), lake, trino, aws_endpoints)
 
 
 def _compare(name: str, sql: str, lake: Settings, trino: Trino, endpoints: Endpoints) -> None:

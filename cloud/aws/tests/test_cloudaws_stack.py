@@ -200,15 +200,20 @@ def test_a_template_that_is_refused_leaves_nothing(commands: Commands) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "remedy"),
+    ("command", "status", "remedy"),
     [
-        ("ROLLBACK_COMPLETE", "smartcity-aws destroy --stack smartcity"),
-        ("DELETE_FAILED", "smartcity-aws destroy --stack smartcity"),
-        ("UPDATE_IN_PROGRESS", "wait"),
-        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+        ("plan", "ROLLBACK_COMPLETE", "smartcity-aws destroy --stack smartcity"),
+        *[
+            (command, *state)
+            for command in ("plan", "deploy")
+            for state in (
+                ("DELETE_FAILED", "smartcity-aws destroy --stack smartcity"),
+                ("UPDATE_IN_PROGRESS", "wait"),
+                ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+            )
+        ],
     ],
 )
-@pytest.mark.parametrize("command", ["plan", "deploy"])
 def test_a_state_that_allows_no_change_is_named_with_the_remedy(
     commands: Commands, command: str, status: str, remedy: str
 ) -> None:
@@ -283,6 +288,18 @@ def test_a_failed_creation_says_why_and_leaves_nothing(commands: Commands, capsy
     ):
         commands.run("deploy", yes=True)
     assert consequence in capsys.readouterr().out
+
+
+def test_deploy_removes_what_a_failed_creation_left(commands: Commands) -> None:
+    commands.there("ROLLBACK_COMPLETE")
+    commands.events()
+    commands.cloudformation.add_response("delete_stack", {}, {"StackName": ID})
+    commands.there("DELETE_COMPLETE")
+    commands.events()
+    commands.change_set("CREATE", failed="BucketName failed to satisfy constraint")
+    commands.removed(with_stack=True)
+    with pytest.raises(DeploymentError, match="BucketName failed"):
+        commands.run("deploy", yes=True)
 
 
 def test_a_failed_update_is_rolled_back_and_stays(commands: Commands) -> None:
