@@ -1,4 +1,4 @@
-"""The dashboard in the stack: deployed by `smartcity-aws` at the local CloudFormation, recorded by the local QuickSight,
+"""The dashboard in the stack: deployed by `smartcity-aws` at the local CloudFormation, recorded at the local QuickSight
 and gone again; and the bucket that the template went through."""
 
 from __future__ import annotations
