@@ -23,12 +23,21 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from smartcity.aws.questions import QUESTIONS
+from smartcity.aws.settings import from_environment
+from smartcity.aws.warehouse import open_warehouse
 from smartcity.contracts.envelope import METADATA_PROPERTY, format_time
+from smartcity.contracts.marts import MARTS
 from smartcity.contracts.streams import STREAM_BY_NAME, STREAMS
 from smartcity.contracts.topics import reading_topic
+from smartcity.lake.settings import read_storage
 from smartcity.local import process
 from smartcity.local.counts import KafkaCounter, LogCounter
-from smartcity.local.demo_drive import SIMULATOR
+from smartcity.local.demo import fill_warehouse
+from smartcity.local.demo_drive import SIMULATOR, START
+from smartcity.local.marts import await_marts, hurry_marts
+from smartcity.local.questions import ask_both
+from smartcity.local.reach import at_lake
 from smartcity.local.stack import Stack
 from smartcity.local.verify.audit import Scope, audit
 from smartcity.local.verify.expected import envelope_of
@@ -49,6 +58,7 @@ ARRIVAL_TIMEOUT_S = 120
 BROKEN_NMEA = b"$GPRMC,081836,A,3751.65,S,14507.36,E,000.0,360.0,130998,011.3,E*00\r\n"
 """Its checksum would be 62."""
 HAND = "by-hand"
+LOADED = "SELECT mart, day, etag FROM ops.loaded_days ORDER BY mart, day"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +85,7 @@ def drive(stack: Stack, lake: Lake, tmp_path_factory: pytest.TempPathFactory) ->
     state = stack.layout.var / "sim" / "end-to-end"
     noise = random.Random(SEED).randbytes(64)
     command = [str(SIMULATOR), "run", "--broker", addresses.mqtt, "--state", str(state)]
-    command += ["--seed", "7", "--start", "2026-03-02T12:00:00Z", "--speed", str(SPEED)]
+    command += ["--seed", "7", "--start", format_time(START), "--speed", str(SPEED)]
     command += ["--duration", str(SIMULATED_S), "--drain-timeout-s", "90", "--quiet", "--json"]
     simulator = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
@@ -242,9 +252,30 @@ def test_doctor_finds_the_machine_in_order(stack: Stack, drive: Drive) -> None:
     json.loads(done.stdout)
 
 
+def test_athena_and_redshift_answer_the_ten_questions_alike(stack: Stack, drive: Drive) -> None:
+    """As the demo has it: maintenance builds the marts, the crawler finds them, and Redshift loads them."""
+    hurry_marts(stack)
+    with at_lake(stack):
+        settings = from_environment()
+        await_marts(stack, read_storage(settings.bucket), START.date(), print)
+        fill_warehouse(settings, print)
+        asked = ask_both(settings, START, print)
+    done = smartcity(stack, "aws", "redshift", "query", "--json", LOADED)
+    assert done.returncode == 0, done.stderr
+    assert {row["mart"] for row in json.loads(done.stdout)["rows"]} == {mart.name for mart in MARTS}
+    assert [one.name for one in asked] == list(QUESTIONS)
+    assert [one.difference for one in asked if one.difference] == []
+    # Half an hour may pass without an incident that anybody answers.
+    assert {one.name for one in asked if not one.rows} <= {"incident_response", "active_incidents"}
+
+
 def test_a_stack_that_was_stopped_comes_back_with_its_data(stack: Stack, drive: Drive) -> None:
+    with at_lake(stack):
+        loaded = open_warehouse(from_environment()).rows(LOADED)
     assert stack.down()
     assert stack.up(progress=print) is not None
+    with at_lake(stack):
+        assert open_warehouse(from_environment()).rows(LOADED) == loaded
     lake = Lake(LakeAccess.from_environment(stack.environment()))
     report = audit(lake, Scope(folders=(drive.state,)), wait_s=30, progress=print)
     assert report.settled, report.document()

@@ -18,7 +18,7 @@ import boto3
 import botocore.config
 import pytest
 
-READY_TIMEOUT_S = 60
+READY_TIMEOUT_S = 120
 CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import botocore.exceptions
@@ -139,12 +141,15 @@ def test_what_is_not_served_is_refused_by_name(stacks: Stacks, resources: dict[s
         stacks.change_set(resources)
 
 
-def test_a_property_that_is_not_served_fails_the_change_set(stacks: Stacks) -> None:
+def test_a_property_that_is_not_served_or_missing_fails_the_change_set(stacks: Stacks) -> None:
     with_cors = bucket(stacks.name)
     with_cors["Properties"]["CorsConfiguration"] = {"CorsRules": []}
     made = stacks.change_set({"B": with_cors})
     assert made["Status"] == "FAILED"
     assert "B (AWS::S3::Bucket): Encountered unsupported property CorsConfiguration" in made["StatusReason"]
+    group = {"Type": "AWS::Athena::WorkGroup", "Properties": {"State": "ENABLED"}}
+    made = stacks.change_set({"W": group}, ChangeSetName="two")
+    assert made["StatusReason"].endswith("required key [Name] not found)")
 
 
 def test_calls_that_are_not_served_are_refused_by_name(stacks: Stacks) -> None:
@@ -391,3 +396,25 @@ def test_an_update_that_a_kill_interrupted_goes_back(own_endpoints: Any) -> None
     assert [each["Name"] for each in glue.get_databases()["DatabaseList"]] == [stacks.name]
     with pytest.raises(botocore.exceptions.ClientError, match="NoSuchTagSet"):
         stacks.client("s3").get_bucket_tagging(Bucket=stacks.name)
+
+
+def test_first_calls_of_all_protocols_at_once_are_answered(own_endpoints: Any) -> None:
+    """moto's modules, from which three of the protocols are read, are not fit to be imported by several threads."""
+    own_endpoints.start_s3()
+    own_endpoints.start_aws()
+    calls = [
+        ("cloudformation", "list_stacks", {}),
+        ("iam", "list_roles", {}),
+        ("emr-serverless", "list_applications", {}),
+        ("quicksight", "list_themes", {"AwsAccountId": "000000000000"}),
+        ("sts", "get_caller_identity", {}),
+    ]
+    clients = {service: own_endpoints.client(service) for service, _, _ in calls}
+    barrier = threading.Barrier(len(calls))
+
+    def call(service: str, name: str, arguments: dict[str, str]) -> int:
+        barrier.wait()
+        return int(getattr(clients[service], name)(**arguments)["ResponseMetadata"]["HTTPStatusCode"])
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        assert [each.result() for each in [pool.submit(call, *each) for each in calls]] == [200] * len(calls)

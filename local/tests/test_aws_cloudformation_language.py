@@ -139,6 +139,10 @@ def test_a_reference_to_what_a_condition_leaves_out_is_refused() -> None:
             "Parameters: {P: {Type: 'AWS::SSM::Parameter::Name'}}\nResources: {A: {Type: T}}",
             "Parameter P: type AWS::SSM",
         ),
+        (
+            "Parameters: {P: {Type: String, NoEcho: true}}\nResources: {A: {Type: T}}",
+            "Parameter P: NoEcho is not served",
+        ),
         ("Conditions: {C: !Ref A}\nResources: {A: {Type: T}}", r"Unresolved dependencies \[A\]"),
         ("Conditions: {C: !Condition D, D: !Condition C}\nResources: {A: {Type: T}}", "in a circle"),
         ("Resources: {A: {Type: T}}\nOutputs: {O: {Description: x}}", "Every Outputs member"),
@@ -167,7 +171,7 @@ def test_types_agree_with_awss_schemas() -> None:
     for kind in KINDS:
         schema = schemas[kind.name]
         assert kind.properties <= set(schema["properties"]), kind.name
-        assert set(schema.get("required", [])) <= kind.properties, kind.name
+        assert set(schema.get("required", [])) <= kind.required <= kind.properties, kind.name
         recreating = {path.split("/")[2] for path in schema.get("createOnlyProperties", []) if path.count("/") == 2}
         assert kind.create_only == recreating & kind.properties, kind.name
 

@@ -20,9 +20,12 @@ from typing import Any
 import botocore.exceptions
 
 LOST = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
-KILLS = 5
+ENDS = (("s3", signal.SIGKILL), ("aws", signal.SIGKILL), ("both", signal.SIGKILL), ("both", signal.SIGTERM))
+"""In an order of their own each time; after them both are killed once more."""
 ANSWERS_BETWEEN_KILLS = 4
 """Of every kind, at least."""
+PAUSE_S = 0.03
+"""Between a writer's calls: the processes shall be at work, and start again soon."""
 TIMEOUT_S = 240
 FINISHED_TIMEOUT_S = 60
 BUCKET, DATABASE, WORKGROUP = "smartcity-lake", "smartcity", "city"
@@ -148,10 +151,11 @@ class Work:
                 if getattr(self, kind)(number, client):
                     self.answered[kind].append(number)
             except LOST:
-                self.stopped.wait(0.02)
+                pass
             except Exception as error:
                 self.failures.append(f"{kind} {number}: {error!r}")
                 return
+            self.stopped.wait(PAUSE_S)
 
     def wait(self, more: int) -> None:
         """Until every kind has so many answers more."""
@@ -247,11 +251,9 @@ def test_kills_and_stops_at_any_moment_lose_nothing_that_was_answered(own_endpoi
     work = Work(own_endpoints)
     work.prepare()
     with work.running():
-        for _ in range(KILLS):
+        for ended, number in rng.sample(ENDS, len(ENDS)):
             work.wait(ANSWERS_BETWEEN_KILLS)
             time.sleep(rng.random() * 0.05)  # At any moment of a write, not only after one.
-            ended = rng.choice(("s3", "aws", "both", "both"))
-            number = rng.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
             print(f"{ended} by {number.name} after", {kind: len(found) for kind, found in work.answered.items()})
             if ended != "aws":
                 _end(own_endpoints.s3, number)

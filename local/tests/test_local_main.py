@@ -54,8 +54,11 @@ def test_a_replay_without_a_stack_says_what_to_do(tmp_path: Path, capsys: pytest
     assert "smartcity up" in capsys.readouterr().err
 
 
-def test_the_lake_without_a_stack_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--var", str(tmp_path), "lake", "deadletters", "list"]) == 1
+@pytest.mark.parametrize("command", [["lake", "deadletters", "list"], ["aws", "status"]])
+def test_a_command_at_the_stack_says_what_to_do_without_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert main(["--var", str(tmp_path), *command]) == 1
     assert "run: smartcity up" in capsys.readouterr().err
 
 

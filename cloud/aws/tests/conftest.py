@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-READY_TIMEOUT_S = 60
+READY_TIMEOUT_S = 120
 
 
 @pytest.fixture(scope="session")

@@ -39,13 +39,21 @@ _ACCOUNTS = itertools.count(111_122_220_000)
 
 # g: GetObject, p: PutObject, d: DeleteObject, l: ListObjectsV2 with this prefix. What is not there is refused.
 OBJECTS = """
-             warehouse frames marts checkpoints dead-letters code logs athena-results warehouse-other
-    Spark    gpdl      gpdl   gpdl  gpdl        gpdl         gl   gpl  -              -
-    Crawler  -         -      gl    -           -            -    -    -              -
-    Analyst  gl        gl     gl    -           -            -    -    gpl            -
-    Redshift gl        -      gl    -           -            -    -    -              -
-    Dashboard -        -      gl    -           -            -    -    gpl            -
-    Bridge   -         -      -     -           -            -    -    -              -
+              warehouse warehouse/smartcity.db/gps warehouse/smartcity.db/vehicle frames marts checkpoints dead-letters
+    Spark     gpdl      gpdl                       gpdl                           gpdl   gpdl  gpdl        gpdl
+    Crawler   -         -                          -                              -      gl    -           -
+    Analyst   gl        gl                         gl                             gl     gl    -           -
+    Redshift  gl        gl                         gl                             -      gl    -           -
+    Dashboard -         gl                         -                              -      gl    -           -
+    Bridge    -         -                          -                              -      -     -           -
+
+              code logs athena-results warehouse-other
+    Spark     gl   gpl  -              -
+    Crawler   -    -    -              -
+    Analyst   -    -    gpl            -
+    Redshift  -    -    -              -
+    Dashboard -    -    gpl            -
+    Bridge    -    -    -              -
 """
 
 # What a role is answered besides: a real call, or (with a colon) an action that is simulated on a resource.
@@ -98,6 +106,7 @@ MAY = {
         ("athena.start_query_execution", {"WorkGroup": "smartcity", "QueryString": "SELECT 1"}),
         ("athena:GetQueryResults", "athena:{region}:{account}:workgroup/smartcity"),
         ("glue:GetTable", "glue:{region}:{account}:table/smartcity/city_hours"),
+        ("glue:GetTable", "glue:{region}:{account}:table/smartcity/gps"),
     ),
     "Bridge": (
         ("kafka-cluster:Connect", "{cluster}"),
@@ -135,10 +144,6 @@ MAY_NOT: tuple[tuple[str, Any, str], ...] = (
     ("glue:UpdateTable", "glue:{region}:{account}:table/smartcity/gps", "Spark"),
     ("glue:GetTable", "glue:{region}:{account}:table/smartcity/gps", "Spark Analyst Redshift Dashboard"),
     ("glue:GetTable", "glue:{region}:{account}:table/smartcity/vehicle", "Spark Analyst Redshift"),
-    ("s3.list_objects_v2", {"Prefix": "warehouse/smartcity.db/gps/x"}, "Spark Analyst Redshift Dashboard"),
-    ("s3.list_objects_v2", {"Prefix": "warehouse/smartcity.db/vehicle/x"}, "Spark Analyst Redshift"),
-    ("s3:GetObject", "s3:::{bucket}/warehouse/smartcity.db/gps/x", "Spark Analyst Redshift Dashboard"),
-    ("s3:GetObject", "s3:::{bucket}/warehouse/smartcity.db/vehicle/x", "Spark Analyst Redshift"),
     ("glue:GetTable", "glue:{region}:{account}:table/smartcity_other/gps", ""),
     ("glue:BatchCreatePartition", "glue:{region}:{account}:table/smartcity/city_hours", "Crawler"),
     ("glue.get_tables", {"DatabaseName": "smartcity_other"}, ""),
@@ -334,9 +339,13 @@ def _statement(*actions: str, **more: Any) -> dict[str, Any]:
 
 
 def _objects() -> dict[str, dict[str, str]]:
-    """The table of objects: role, prefix, letters."""
-    head, *lines = (line.split() for line in OBJECTS.strip().splitlines())
-    return {role: dict(zip(head, cells, strict=True)) for role, *cells in lines}
+    """The tables of objects: role, prefix, letters."""
+    found: dict[str, dict[str, str]] = {role: {} for role in ROLES}
+    for part in OBJECTS.split("\n\n"):
+        head, *lines = (line.split() for line in part.strip().splitlines())
+        for role, *cells in lines:
+            found[role] |= dict(zip(head, cells, strict=True))
+    return found
 
 
 def _letters(stage: Stage, role: str, clients: Callable[[str], Any], prefix: str) -> str:
@@ -495,8 +504,7 @@ SEEDED: dict[str, tuple[str, Callable[[Template], Any], set[str]]] = {
     "a resource widened to the bucket": (
         "Dashboard",
         _widen("Dashboard", "ReadMartsAndStreams", "${LakeBucket.Arn}/*"),
-        {f"under {each}/" for each in _objects()["Spark"] if each not in ("marts", "athena-results")}
-        | {"is answered s3:GetObject"},
+        {f"under {each}/" for each, letters in _objects()["Dashboard"].items() if letters == "-"},
     ),
     "a prefix without its slash": (
         "Spark",
@@ -530,7 +538,7 @@ SEEDED: dict[str, tuple[str, Callable[[Template], Any], set[str]]] = {
     "a missing action on objects": (
         "Spark",
         _actions("Spark", "WriteTheLake", "s3:GetObject", "s3:PutObject"),
-        {f"Spark: gpl under {each}/" for each in ("warehouse", "frames", "marts", "checkpoints", "dead-letters")},
+        {f"Spark: gpl under {each}/" for each, letters in _objects()["Spark"].items() if letters == "gpdl"},
     ),
     "a missing action on tables": (
         "Spark",
@@ -540,7 +548,7 @@ SEEDED: dict[str, tuple[str, Callable[[Template], Any], set[str]]] = {
     "a list without its condition": (
         "Redshift",
         lambda template: _find(template, "Redshift", "ListTheLake").pop("Condition"),
-        {f"Redshift: l under {each}/" for each in _objects()["Spark"] if each not in ("marts", "warehouse")}
+        {f"Redshift: l under {each}/" for each, letters in _objects()["Redshift"].items() if letters == "-"}
         | {"is answered s3.list_objects_v2"},
     ),
     "a role that may do anything": (

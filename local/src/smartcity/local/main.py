@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "check the machine, and name the remedy of what is wrong",
     "query": "run SQL over the lake through Athena's API",
     "lake": "dead letters, marts and maintenance of the stack's lake",
+    "aws": "the local AWS as smartcity-aws sees it: stack, crawler, warehouse",
     "verify": "prove that the lake holds what the devices generated",
     "demo": "drive the whole way of a reading, and verify it",
     "record": "record what passes through the stack's gateway into a file",

@@ -19,6 +19,7 @@ _ACTIONS = (
     "UpdateNamedQuery",
     "DeleteNamedQuery",
 )
+NAMED_QUERIES_MAX = 10_000
 _KEPT = ("Name", "Description", "Database", "QueryString")
 
 
@@ -43,6 +44,9 @@ class AthenaNamedQueries:
                 if {key: value for key, value in known[0].items() if key != "NamedQueryId"} != document:
                     raise _invalid("Idempotent parameters do not match")
                 return {"NamedQueryId": known[0]["NamedQueryId"]}
+            (count,) = connection.execute("SELECT count(*) FROM named_queries").fetchone()
+            if count >= NAMED_QUERIES_MAX:
+                raise AwsError("TooManyRequestsException", f"There are {count} named queries.")
             identity = str(uuid.uuid4())
             row = (identity, token, group, json.dumps({**document, "NamedQueryId": identity}))
             connection.execute("INSERT INTO named_queries VALUES (?, ?, ?, ?)", row)

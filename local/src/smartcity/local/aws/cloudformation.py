@@ -292,5 +292,5 @@ def _declared(document: Mapping[str, Any], *typed: str) -> list[dict[str, Any]]:
         default = {"DefaultValue": str(each["Default"])} if "Default" in each else {}
         described = {"Description": each["Description"]} if "Description" in each else {}
         kind = {typed[0]: each[typed[1]]} if typed else {}
-        found.append({"ParameterKey": name, **default, **described, **kind, "NoEcho": bool(each.get("NoEcho", False))})
+        found.append({"ParameterKey": name, **default, **described, **kind, "NoEcho": False})
     return found

@@ -32,6 +32,7 @@ class WorkGroup(_OfAthena):
     """The named queries in it go with it where RecursiveDeleteOption says so."""
 
     name = "AWS::Athena::WorkGroup"
+    required = frozenset({"Name"})
     properties = frozenset({"Name", "Description", "State", "RecursiveDeleteOption", "WorkGroupConfiguration", "Tags"})
     create_only = frozenset({"Name"})
     recorded = "Cutoff, metrics, encryption and bucket owner are recorded only"
@@ -86,6 +87,7 @@ class NamedQuery(_OfAthena):
     """Athena chooses the id; the creation's token makes a repeated creation one."""
 
     name = "AWS::Athena::NamedQuery"
+    required = frozenset({"Database", "QueryString"})
     properties = frozenset({"Name", "Description", "Database", "QueryString", "WorkGroup"})
     create_only = properties
 

@@ -17,6 +17,7 @@ class Application(Kind):
     """EMR chooses the id; the creation's token makes a repeated creation one."""
 
     name = "AWS::EMRServerless::Application"
+    required = frozenset({"Type", "ReleaseLabel"})
     service = "emr-serverless"
     absent = ("ResourceNotFoundException",)
     properties = frozenset({"Name", "Type", "Tags", *_UPDATED})

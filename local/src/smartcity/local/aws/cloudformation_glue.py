@@ -17,6 +17,7 @@ class Database(_OfGlue):
     """Its tables go with it, as in AWS."""
 
     name = "AWS::Glue::Database"
+    required = frozenset({"CatalogId", "DatabaseInput"})
     properties = frozenset({"CatalogId", "DatabaseName", "DatabaseInput"})
     create_only = frozenset({"DatabaseName"})
     importable = True
@@ -49,6 +50,7 @@ class Table(_OfGlue):
     """Physical ids are `database|table`, so that equal names in two databases differ; Ref is the table's name."""
 
     name = "AWS::Glue::Table"
+    required = frozenset({"CatalogId", "DatabaseName", "TableInput"})
     properties = frozenset({"CatalogId", "DatabaseName", "TableInput"})
     create_only = frozenset({"CatalogId", "DatabaseName"})
 
@@ -81,6 +83,7 @@ class Crawler(_OfGlue):
     """A crawler that runs cannot be changed or deleted: the local Glue says so, and the resource fails."""
 
     name = "AWS::Glue::Crawler"
+    required = frozenset({"Role", "Targets"})
     properties = frozenset(
         {
             "Name", "Role", "DatabaseName", "Description", "Targets", "TablePrefix", "Configuration",

@@ -24,6 +24,7 @@ class Role(_OfIam):
     """Its inline policies and attached managed policies are those of the template, and no others."""
 
     name = "AWS::IAM::Role"
+    required = frozenset({"AssumeRolePolicyDocument"})
     properties = frozenset(
         {
             "AssumeRolePolicyDocument", "Description", "ManagedPolicyArns", "MaxSessionDuration", "Path", "Policies",
@@ -86,6 +87,7 @@ class Policy(_OfIam):
     """An inline policy of roles; its id is its name and its roles'."""
 
     name = "AWS::IAM::Policy"
+    required = frozenset({"PolicyName", "PolicyDocument"})
     properties = frozenset({"PolicyName", "PolicyDocument", "Roles"})
 
     def identity(self, wanted: Wanted) -> str:

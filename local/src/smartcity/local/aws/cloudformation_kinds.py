@@ -50,6 +50,7 @@ class Kind:
 
     name: ClassVar[str]
     properties: ClassVar[frozenset[str]]
+    required: ClassVar[frozenset[str]] = frozenset()
     create_only: ClassVar[frozenset[str]] = frozenset()
     importable: ClassVar[bool] = False
     in_memory: ClassVar[bool] = False
@@ -118,11 +119,14 @@ class Kind:
 
 
 def check(kind: Kind, properties: Mapping[str, Any]) -> None:
-    """Refuse properties that are not served.
+    """Refuse properties that are not served, and the lack of what must be there.
 
     Raises:
         PropertyError: naming it.
     """
+    missing = sorted(kind.required - properties.keys())
+    if missing:
+        raise PropertyError(f"Model validation failed (#: required key [{missing[0]}] not found)")
     for name in properties:
         if name not in kind.properties:
             raise PropertyError(f"Encountered unsupported property {name}: it is not served by the local AWS endpoint")

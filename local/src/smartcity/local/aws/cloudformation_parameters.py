@@ -57,7 +57,7 @@ def typed(declared: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, A
 
 
 def check_declarations(declared: Mapping[str, Any]) -> None:
-    """Refuse types that are not served here.
+    """Refuse types and secrets, which are not served here.
 
     Raises:
         AwsError: ValidationError naming parameter and type.
@@ -67,6 +67,8 @@ def check_declarations(declared: Mapping[str, Any]) -> None:
             raise invalid(f"Template format error: Every Parameters object must contain a Type member: {name}")
         if each["Type"] not in _TYPES:
             raise invalid(f"Parameter {name}: type {each['Type']} is not served by the local AWS endpoint")
+        if each.get("NoEcho"):
+            raise invalid(f"Parameter {name}: NoEcho is not served by the local AWS endpoint, which keeps no secrets")
 
 
 def _check(name: str, value: str, declared: Mapping[str, Any]) -> None:

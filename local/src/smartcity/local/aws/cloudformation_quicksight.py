@@ -55,6 +55,7 @@ class DataSource(_OfQuickSight):
 
     asset = "DataSource"
     name = "AWS::QuickSight::DataSource"
+    required = frozenset({"AwsAccountId", "DataSourceId", "Name", "Type"})
     properties = frozenset(
         {
             "AwsAccountId", "DataSourceId", "Name", "Type", "DataSourceParameters", "Permissions", "SslProperties",
@@ -69,6 +70,7 @@ class DataSet(_OfQuickSight):
 
     asset = "DataSet"
     name = "AWS::QuickSight::DataSet"
+    required = frozenset({"AwsAccountId", "DataSetId", "Name"})
     properties = frozenset(
         {
             "AwsAccountId", "DataSetId", "Name", "PhysicalTableMap", "LogicalTableMap", "ImportMode", "ColumnGroups",
@@ -84,6 +86,7 @@ class Theme(_OfQuickSight):
 
     asset = "Theme"
     name = "AWS::QuickSight::Theme"
+    required = frozenset({"AwsAccountId", "ThemeId", "Name", "BaseThemeId", "Configuration"})
     properties = frozenset(
         {
             "AwsAccountId", "ThemeId", "Name", "BaseThemeId", "Configuration", "VersionDescription", "Permissions",
@@ -98,6 +101,7 @@ class Analysis(_OfQuickSight):
 
     asset = "Analysis"
     name = "AWS::QuickSight::Analysis"
+    required = frozenset({"AwsAccountId", "AnalysisId", "Name"})
     properties = frozenset(
         {
             "AwsAccountId", "AnalysisId", "Name", "Definition", "Parameters", "Permissions", "ThemeArn",
@@ -112,6 +116,7 @@ class Dashboard(_OfQuickSight):
 
     asset = "Dashboard"
     name = "AWS::QuickSight::Dashboard"
+    required = frozenset({"AwsAccountId", "DashboardId", "Name"})
     properties = frozenset(
         {
             "AwsAccountId", "DashboardId", "Name", "Definition", "Parameters", "Permissions", "ThemeArn",

@@ -14,6 +14,7 @@ from .store import Store
 
 STACKS_MAX = 200
 DELETED_KEPT_MAX = 100
+EVENTS_KEPT_MAX = 5000
 GONE = "DELETE_COMPLETE"
 REVIEW = "REVIEW_IN_PROGRESS"
 
@@ -121,6 +122,11 @@ class Records:
         with self.transaction() as connection:
             row = (stack["StackId"], json.dumps(event))
             connection.execute("INSERT INTO stack_events (stack, document) VALUES (?, ?)", row)
+            connection.execute(
+                "DELETE FROM stack_events WHERE stack = ?1 AND number <= "
+                "(SELECT number FROM stack_events WHERE stack = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+                (stack["StackId"], EVENTS_KEPT_MAX),
+            )
 
     def events(self, stack: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Newest first."""

@@ -20,6 +20,7 @@ class Namespace(_OfRedshift):
     """Its rows go with it: a final snapshot is not served here."""
 
     name = "AWS::RedshiftServerless::Namespace"
+    required = frozenset({"NamespaceName"})
     properties = frozenset({"NamespaceName", "DbName", "Tags", *_UPDATED})
     create_only = frozenset({"NamespaceName"})
     recorded = "Roles, log exports and passwords are recorded only"
@@ -49,6 +50,7 @@ class Workgroup(_OfRedshift):
     """Capacity and networks are recorded, and mean nothing here."""
 
     name = "AWS::RedshiftServerless::Workgroup"
+    required = frozenset({"WorkgroupName", "NamespaceName"})
     properties = frozenset(
         {
             "WorkgroupName", "NamespaceName", "BaseCapacity", "MaxCapacity", "PubliclyAccessible", "EnhancedVpcRouting",

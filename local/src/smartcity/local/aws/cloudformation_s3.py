@@ -78,6 +78,7 @@ class BucketPolicy(_OfS3):
     """It belongs to its bucket: there is one of its name where the bucket has any."""
 
     name = "AWS::S3::BucketPolicy"
+    required = frozenset({"Bucket", "PolicyDocument"})
     properties = frozenset({"Bucket", "PolicyDocument"})
     create_only = frozenset({"Bucket"})
     recorded = "Recorded by the local S3: it refuses nothing"

@@ -118,7 +118,8 @@ class StackWork:
     def _restore(self, record: dict[str, Any], old: dict[str, Any]) -> None:
         """The old resource is still there: it is the stack's again, and the new one is to be removed."""
         with self._records.transaction():
-            kept = [each for each in self._stack["_cleanup"] if each["PhysicalResourceId"] != old["PhysicalResourceId"]]
+            name = old["LogicalResourceId"]
+            kept = [each for each in self._stack["_cleanup"] if each["LogicalResourceId"] != name]
             new = {key: value for key, value in record.items() if key != "_replaces"}
             if new["PhysicalResourceId"] == old["PhysicalResourceId"]:
                 new["PhysicalResourceId"] = ""
@@ -199,6 +200,7 @@ class StackWork:
             reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]. "
             self._records.set_status(self._stack, f"{verb}_FAILED", reason)
             return
+        self._delete_replaced()
         if verb == "DELETE":
             self._stack["DeletionTime"] = time.time()
         self._stack["Outputs"] = []
@@ -239,6 +241,6 @@ def new_operation(stack: dict[str, Any], *, on_failure: str, retain_except_on_cr
         _operation=uuid.uuid4().hex,
         _on_failure=on_failure,
         _retain_except_on_create=retain_except_on_create,
-        _cleanup=[],
+        _cleanup=stack.get("_cleanup", []),
         _removes_creation=False,
     )

@@ -23,8 +23,8 @@ _ACTIONS = (
     "StartApplication",
     "StopApplication",
 )
+APPLICATIONS_MAX = 1000
 _DELETABLE = ("CREATED", "STOPPED")
-_GONE = "TERMINATED"
 _PAGE_MAX = 50
 
 
@@ -45,6 +45,10 @@ class EmrServerless:
             same = [each for each in self._all() if each["_token"] == request["clientToken"]]
             if same and same[0]["_given"] != given:
                 raise AwsError("ConflictException", "The clientToken was used with other parameters.", status=409)
+            if not same and len(self._all()) >= APPLICATIONS_MAX:
+                raise AwsError(
+                    "ServiceQuotaExceededException", f"There are {APPLICATIONS_MAX} applications.", status=402
+                )
             if not same:
                 identity, now = f"00{uuid.uuid4().hex[:14]}", time.time()
                 document = {
@@ -73,7 +77,7 @@ class EmrServerless:
         applications = [
             {"id": each["applicationId"], **{key: each[key] for key in listed if key in each}}
             for each in self._all()
-            if each["state"] != _GONE and (not wanted or each["state"] in wanted)
+            if not wanted or each["state"] in wanted
         ]
         asked = {"NextToken": request.get("nextToken"), "MaxResults": request.get("maxResults")}
         found, token = page(applications, asked, at_most=_PAGE_MAX)
@@ -84,7 +88,9 @@ class EmrServerless:
         return {"application": _shown(self._change(request, changed, needs=_DELETABLE))}
 
     def delete_application(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._change(request, {"state": _GONE}, needs=_DELETABLE)
+        with self._store.transaction() as connection:
+            identity = self._change(request, {}, needs=_DELETABLE)["applicationId"]
+            connection.execute("DELETE FROM emr_applications WHERE name = ?", (identity,))
         return {}
 
     def start_application(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +117,7 @@ class EmrServerless:
     def _application(self, request: dict[str, Any]) -> dict[str, Any]:
         identity = request["applicationId"]
         found = self._store.documents("SELECT document FROM emr_applications WHERE name = ?", identity)
-        if not found or found[0]["state"] == _GONE:
+        if not found:
             raise AwsError("ResourceNotFoundException", f"Application {identity} does not exist", status=404)
         return found[0]
 

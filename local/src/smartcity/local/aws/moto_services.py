@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .glue import ACCOUNT
+from .moto_modules import moto_application
 
 SERVICES = ("sts", "iam")
 
 
 class MotoServices:
-    """moto's WSGI application, imported at its first request: it takes a second."""
+    """moto's WSGI application, made at its first request."""
 
     def __init__(self) -> None:
-        os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT  # moto reads it where any of its modules is imported.
         self._lock = threading.RLock()
         self._application: Any = None
         self.restore: Callable[[], None] = lambda: None
@@ -26,8 +23,7 @@ class MotoServices:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._lock:
             if self._application is None:
-                made = importlib.import_module("moto.moto_server.werkzeug_app")
-                self._application = made.DomainDispatcherApplication(made.create_backend_app)
+                self._application = moto_application()
                 self.restore()
         answer: Iterable[bytes] = self._application(environ, start_response)
         return answer

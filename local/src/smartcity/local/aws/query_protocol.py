@@ -6,17 +6,15 @@ botocore itself has the client's half only.
 
 from __future__ import annotations
 
-import functools
-import importlib
 import uuid
 from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
-import botocore.loaders
 import botocore.validate
 
 from .errors import AwsError, not_served
+from .moto_modules import moto_model, moto_module
 from .protocol import Action
 
 CONTENT_TYPE = "text/xml"
@@ -37,16 +35,14 @@ class QueryService:
             action = self.actions.get(operation)
             if action is None:
                 raise not_served(self.name, operation)
-            model = _moto_model(self.name).operation_model(operation)
+            model = moto_model(self.name).operation_model(operation)
             return 200, _encode(model, action(self._request(model, form)))
         except AwsError as error:
             return error.status, error_body(error)
 
     def _request(self, model: Any, form: Mapping[str, str]) -> dict[str, Any]:
         try:
-            request: dict[str, Any] = (
-                importlib.import_module("moto.core.parse").QueryParser(model).parse({"values": form})
-            )
+            request: dict[str, Any] = moto_module("moto.core.parse").QueryParser(model).parse({"values": form})
         except ValueError as error:
             raise AwsError(self.invalid_input, f"{model.name}: {error}") from None
         if model.input_shape is not None:
@@ -56,14 +52,8 @@ class QueryService:
         return request
 
 
-@functools.cache
-def _moto_model(service: str) -> Any:
-    model = importlib.import_module("moto.core.model")
-    return model.ServiceModel(botocore.loaders.Loader().load_service_model(service, "service-2"), service_name=service)
-
-
 def _encode(model: Any, result: dict[str, Any]) -> bytes:
-    serialize = importlib.import_module("moto.core.serialize")
+    serialize = moto_module("moto.core.serialize")
     context = serialize.SerializationContext(request_id=str(uuid.uuid4()))
     body = serialize.QuerySerializer(model, context).serialize(result)["body"]
     return body if isinstance(body, bytes) else str(body).encode()

@@ -18,6 +18,7 @@ from .glue import ACCOUNT
 from .protocol import Action, page
 from .store import Store
 
+ASSETS_MAX = 10_000
 _PAGE_MAX = 100
 
 
@@ -85,6 +86,9 @@ class QuickSight:
         document = {**_kept(request), "Arn": arn, "CreatedTime": now, "LastUpdatedTime": now, "_version": 1}
         document["_permissions"] = request.get("Permissions", [])
         with self._store.transaction() as connection:
+            (count,) = connection.execute("SELECT count(*) FROM quicksight").fetchone()
+            if count >= ASSETS_MAX:
+                raise AwsError("LimitExceededException", f"There are {count} assets.", status=409)
             try:
                 row = (asset.name, identity, json.dumps(document))
                 connection.execute("INSERT INTO quicksight VALUES (?, ?, ?)", row)

@@ -6,16 +6,15 @@ moto's reader of requests is used; the answers of the services here have no head
 from __future__ import annotations
 
 import functools
-import importlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
-import botocore.loaders
 import botocore.validate
 from werkzeug.wrappers import Request
 
 from .errors import AwsError, not_served
+from .moto_modules import moto_model, moto_module
 from .protocol import Action, Answer, encode
 
 
@@ -37,7 +36,7 @@ class RestJsonService:
         action = self.actions.get(operation)
         if action is None:
             raise not_served(self.name, operation)
-        model = _moto_model(self.name).operation_model(operation)
+        model = moto_model(self.name).operation_model(operation)
         return 200, encode(action(self._parsed(model, request, labels)))
 
     def _operation(self, request: Request) -> tuple[str, dict[str, str]]:
@@ -50,7 +49,7 @@ class RestJsonService:
     def _parsed(self, model: Any, request: Request, labels: Mapping[str, str]) -> dict[str, Any]:
         try:
             parsed: dict[str, Any] = (
-                importlib.import_module("moto.core.parse")
+                moto_module("moto.core.parse")
                 .RestJSONParser(model)
                 .parse(
                     {
@@ -78,16 +77,10 @@ class RestJsonService:
 
 
 @functools.cache
-def _moto_model(service: str) -> Any:
-    model = importlib.import_module("moto.core.model")
-    return model.ServiceModel(botocore.loaders.Loader().load_service_model(service, "service-2"), service_name=service)
-
-
-@functools.cache
 def _routes(service: str) -> list[tuple[str, re.Pattern[str], str]]:
     """Method, path with the labels as groups, and operation; literal paths before those with labels."""
     found = []
-    model = _moto_model(service)
+    model = moto_model(service)
     for name in model.operation_names:
         http = model.operation_model(name).http
         path = http["requestUri"].partition("?")[0]
