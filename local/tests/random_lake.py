@@ -29,7 +29,7 @@ DAYS = 3
 ONE_DAY = dt.timedelta(days=1)
 NULL_SHARE = 0.1
 LAST_HOUR_SHARE = 0.5
-EDGES = tuple(dt.timedelta(hours=hours) for hours in (0, 1, 48))
+EDGES = tuple(dt.timedelta(hours=hours) for hours in (0, 1, 24, 48))
 MARGIN = dt.timedelta(minutes=10)
 """Nothing lies this near to now, or to where a query's hours before now begin: two engines ask at two moments."""
 CHOICES: dict[str, Sequence[str]] = {

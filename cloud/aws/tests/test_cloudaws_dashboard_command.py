@@ -143,6 +143,13 @@ def test_who_may_not_ask_about_the_subscription_gets_the_address(command: Comman
     assert command.run() == URL
 
 
+def test_an_endpoint_that_is_not_aws_shows_no_dashboard(command: Command) -> None:
+    command.there()
+    command.refused("describe_account_subscription", "UnknownOperationException")
+    with pytest.raises(DashboardError, match="unset AWS_ENDPOINT_URL"):
+        command.run()
+
+
 def test_no_stack(command: Command) -> None:
     message = "Stack with id smartcity does not exist"
     command.cloudformation.add_client_error("describe_stacks", "ValidationError", message, 400)

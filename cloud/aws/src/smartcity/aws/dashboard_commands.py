@@ -61,13 +61,17 @@ def _check_subscribed(quicksight: Any, account: str) -> None:
     """Where QuickSight does not say, for lack of the right or in another region than its users', it is taken to be so.
 
     Raises:
-        DashboardError: the account has no subscription.
+        DashboardError: the account has no subscription, or is no account of AWS.
     """
     try:
         found = quicksight.describe_account_subscription(AwsAccountId=account)["AccountInfo"]
     except botocore.exceptions.ClientError as error:
         if error_code(error) == "AccessDeniedException":
             return
+        if error_code(error) == "UnknownOperationException":
+            raise DashboardError(
+                "this endpoint records dashboards, and shows none: unset AWS_ENDPOINT_URL for an account of AWS"
+            ) from None
         if error_code(error) != "ResourceNotFoundException":
             raise
         found = {"AccountSubscriptionStatus": "UNSUBSCRIBED"}
