@@ -7,6 +7,7 @@ import pytest
 HEAVY = ("end_to_end", "spark")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Heavy tests first: together they take as long as all the others. A file's tests stay together."""
     heavy = [item for item in items if any(item.get_closest_marker(name) for name in HEAVY)]
