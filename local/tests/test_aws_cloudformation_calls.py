@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import threading
@@ -9,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import botocore.exceptions
@@ -299,6 +301,19 @@ def test_retain_keeps_a_failed_creations_resource_unless_excepted(stacks: Stacks
         stacks.update(resources)
 
 
+def test_a_bucket_that_is_there_is_neither_taken_nor_removed(stacks: Stacks) -> None:
+    """CreateBucket of one's own bucket is answered as done in us-east-1; CloudFormation asks before."""
+    s3 = stacks.client("s3")
+    s3.create_bucket(Bucket=stacks.name)
+    tagged = bucket(stacks.name)
+    tagged["Properties"]["Tags"] = [{"Key": "a", "Value": "b"}]
+    assert stacks.create({"B": tagged}) == "ROLLBACK_COMPLETE"
+    assert f"Resource of type 'AWS::S3::Bucket' with identifier '{stacks.name}' already exists." in stacks.reasons()
+    assert stacks.name in {each["Name"] for each in s3.list_buckets()["Buckets"]}
+    with pytest.raises(botocore.exceptions.ClientError, match="NoSuchTagSet"):
+        s3.get_bucket_tagging(Bucket=stacks.name)
+
+
 @pytest.mark.parametrize(("on_failure", "status"), [("DO_NOTHING", "CREATE_FAILED"), ("DELETE", "DELETE_COMPLETE")])
 def test_a_failed_creation_ends_as_it_was_asked_to(stacks: Stacks, on_failure: str, status: str) -> None:
     stacks.client("glue").create_database(DatabaseInput={"Name": f"{stacks.name}taken"})
@@ -344,21 +359,64 @@ def test_stacks_survive_a_kill_and_roles_are_made_again(own_endpoints: Any) -> N
     assert stacks.rest(before["StackId"]) == "DELETE_COMPLETE"
 
 
+class HoldingProxy(ThreadingHTTPServer):
+    """Before the S3 endpoint: it hands everything on, and keeps back the answers to PUTs of a bucket while `holds`."""
+
+    daemon_threads = True
+
+    def __init__(self, s3_port: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Forward)
+        self.s3_port = s3_port
+        self.holds = True
+        self.held, self.released = threading.Event(), threading.Event()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Forward(BaseHTTPRequestHandler):
+    server: HoldingProxy
+
+    def _forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        s3 = http.client.HTTPConnection("127.0.0.1", self.server.s3_port, timeout=30)
+        s3.request(self.command, self.path, body, dict(self.headers.items()))
+        answer = s3.getresponse()
+        content = answer.read()
+        if self.server.holds and self.command == "PUT" and "?" not in self.path:
+            self.server.held.set()
+            self.server.released.wait(TIMEOUT_S)
+            return
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD = do_PUT = do_DELETE = do_POST = _forward  # noqa: N815 - the names are http.server's
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
 def test_a_creation_that_a_kill_interrupted_is_rolled_back(own_endpoints: Any) -> None:
-    """S3 stands still, so that the kill comes while the bucket is being made; S3 makes it nevertheless."""
+    """The kill comes when the bucket is made, and the stack was not told yet."""
     own_endpoints.start_s3()
+    proxy = HoldingProxy(own_endpoints.s3_port)
+    own_endpoints.s3_port = proxy.server_port
     own_endpoints.start_aws()
     stacks = Stacks(own_endpoints)
     s3 = stacks.client("s3")
-    s3.list_buckets()
     own_endpoints.client("glue").create_database(DatabaseInput={"Name": "others"})
     resources = {"D": database(stacks.name), "B": bucket(stacks.name, DependsOn="D"), "E": database("e", DependsOn="B")}
-    own_endpoints.s3.send_signal(signal.SIGSTOP)
     stack_id = stacks.create(resources, wait=False)
-    await_(lambda: stacks.cfn.describe_stack_resources(StackName=stack_id)["StackResources"][1:])
+    assert proxy.held.wait(TIMEOUT_S)
     own_endpoints.aws.kill()
     own_endpoints.aws.wait()
-    own_endpoints.s3.send_signal(signal.SIGCONT)
+    assert [each["Name"] for each in s3.list_buckets()["Buckets"]] == [stacks.name]
+    proxy.holds = False
+    proxy.released.set()
     own_endpoints.start_aws()
     assert stacks.rest(stack_id) == "ROLLBACK_COMPLETE"
     assert any(each.startswith("Interrupted") for each in stacks.reasons())

@@ -9,11 +9,11 @@ from typing import Any
 import cfnlint
 import pytest
 
-from smartcity.local.aws.cloudformation_intrinsics import NO_VALUE, Scope, Unknown, resolve
-from smartcity.local.aws.cloudformation_kinds import PropertyError, difference, fitted
-from smartcity.local.aws.cloudformation_s3 import Bucket
-from smartcity.local.aws.cloudformation_template import Place, Program
-from smartcity.local.aws.cloudformation_types import KINDS
+from smartcity.local.aws.cloudformation.intrinsics import NO_VALUE, Scope, Unknown, resolve
+from smartcity.local.aws.cloudformation.kinds import PropertyError, difference, fitted
+from smartcity.local.aws.cloudformation.s3 import Bucket
+from smartcity.local.aws.cloudformation.template import Place, Program
+from smartcity.local.aws.cloudformation.types import KINDS
 from smartcity.local.aws.errors import AwsError
 
 PLACE = Place(account="000000000000", region="us-east-1", stack_id="arn:s", stack_name="s")

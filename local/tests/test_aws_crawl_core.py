@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from smartcity.local.aws.crawl_listing import DataObject, folders, glob, split_target
-from smartcity.local.aws.crawl_schema import glue_type, known, merged
+from smartcity.local.aws.crawl.listing import DataObject, folders, glob, split_target
+from smartcity.local.aws.crawl.schema import glue_type, known, merged
 from smartcity.local.aws.errors import CrawlError
 
 

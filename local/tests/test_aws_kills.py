@@ -24,7 +24,7 @@ ENDS = (("s3", signal.SIGKILL), ("aws", signal.SIGKILL), ("both", signal.SIGKILL
 """In an order of their own each time; after them both are killed once more."""
 ANSWERS_BETWEEN_KILLS = 4
 """Of every kind, at least."""
-PAUSE_S = 0.03
+PAUSE_S = 0.06
 """Between a writer's calls: the processes shall be at work, and start again soon."""
 TIMEOUT_S = 240
 FINISHED_TIMEOUT_S = 60

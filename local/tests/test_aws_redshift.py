@@ -21,10 +21,10 @@ import pytest
 
 from smartcity.contracts.render.files import lake_tables
 from smartcity.contracts.render.redshift import redshift_table
-from smartcity.local.aws.redshift_data import RedshiftData
-from smartcity.local.aws.redshift_documents import new_document
-from smartcity.local.aws.redshift_engine import Cancel, Warehouse
-from smartcity.local.aws.redshift_serverless import RedshiftServerless
+from smartcity.local.aws.redshift.data import RedshiftData
+from smartcity.local.aws.redshift.documents import new_document
+from smartcity.local.aws.redshift.engine import Cancel, Warehouse
+from smartcity.local.aws.redshift.serverless import RedshiftServerless
 from smartcity.local.aws.store import Store
 
 ClientError = botocore.exceptions.ClientError

@@ -20,8 +20,8 @@ import duckdb
 import pyarrow.parquet as pq
 from sqlglot import exp
 
-from smartcity.local.aws.athena_dialect import parse, translate
-from smartcity.local.aws.athena_types import athena_type
+from smartcity.local.aws.athena.dialect import parse, translate
+from smartcity.local.aws.athena.types import athena_type
 
 Range = tuple[Any, Any]
 """Least and greatest value."""

@@ -19,7 +19,7 @@ import pytest
 
 ACCOUNT = "111122229999"
 TIMEOUT_S = 60
-"""In which it must have ended, on a busy machine too; what it takes is measured in docs/aws.md."""
+"""In which it must have ended, on a busy machine too; docs/aws.md has what it took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

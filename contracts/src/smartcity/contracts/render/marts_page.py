@@ -23,7 +23,7 @@ Each line of its output names the mart, the day, its rows and bytes, and which o
 what was built as one document. Exit codes are those of `smartcity-lake run`: 0 in order, 1 a failure that a repeated
 run may mend, 2 usage, 3 one that it cannot.
 
-In the stack the service `maintenance` builds them, first two minutes after the start, then every five minutes, never
+In the stack the service `maintenance` builds them, first four minutes after the start, then every five minutes, never
 at the same time as the [maintenance of the tables](maintenance.md). Against AWS, call it once per interval.
 
 | what | where |

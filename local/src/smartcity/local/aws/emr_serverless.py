@@ -10,7 +10,7 @@ import uuid
 from typing import Any
 
 from .errors import AwsError
-from .glue import ACCOUNT
+from .glue.service import ACCOUNT
 from .protocol import Action, actions_of, page
 from .store import Store
 

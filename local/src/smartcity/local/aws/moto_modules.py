@@ -13,7 +13,7 @@ from typing import Any
 
 import botocore.loaders
 
-from .glue import ACCOUNT
+from .glue.service import ACCOUNT
 
 _LOCK = threading.Lock()
 _WHOLE = "moto.moto_server.werkzeug_app"

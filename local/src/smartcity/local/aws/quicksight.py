@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import AwsError
-from .glue import ACCOUNT
+from .glue.service import ACCOUNT
 from .protocol import Action, page
 from .store import Store
 

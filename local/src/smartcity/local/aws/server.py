@@ -29,21 +29,21 @@ import botocore.config
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from .athena import AthenaQueries
-from .athena_metadata import AthenaMetadata
-from .athena_named import AthenaNamedQueries
-from .athena_results import Results
-from .athena_statements import Catalogs
-from .athena_tables import S3Endpoint, TableReader
-from .cloudformation import CloudFormation
-from .cloudformation_change_sets import ChangeSets
-from .cloudformation_records import Records
-from .cloudformation_types import kinds
-from .crawlers import Crawlers
+from .athena.metadata import AthenaMetadata
+from .athena.named import AthenaNamedQueries
+from .athena.results import Results
+from .athena.service import AthenaQueries
+from .athena.statements import Catalogs
+from .athena.tables import S3Endpoint, TableReader
+from .cloudformation.change_sets import ChangeSets
+from .cloudformation.records import Records
+from .cloudformation.service import CloudFormation
+from .cloudformation.types import kinds
+from .crawl.crawlers import Crawlers
 from .emr_serverless import EmrServerless
 from .errors import AwsError, not_served
-from .glue import GlueCatalog
-from .glue_partitions import GluePartitions
+from .glue.partitions import GluePartitions
+from .glue.service import GlueCatalog
 from .in_process import InProcessClients
 from .listen import listen_address
 from .moto_services import SERVICES as BY_MOTO
@@ -52,10 +52,10 @@ from .protocol import JsonService, error_answer
 from .query_protocol import CONTENT_TYPE as XML
 from .query_protocol import QueryService, error_body
 from .quicksight import QuickSight
-from .redshift_data import RedshiftData
-from .redshift_engine import Warehouse
-from .redshift_limits import RedshiftUsageLimits
-from .redshift_serverless import RedshiftServerless
+from .redshift.data import RedshiftData
+from .redshift.engine import Warehouse
+from .redshift.limits import RedshiftUsageLimits
+from .redshift.serverless import RedshiftServerless
 from .rest_protocol import RestJsonService
 from .store import Store
 

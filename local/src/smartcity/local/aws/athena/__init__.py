@@ -1,0 +1,1 @@
+"""Athena: SQL that is translated and run."""

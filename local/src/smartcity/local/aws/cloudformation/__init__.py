@@ -1,0 +1,1 @@
+"""CloudFormation: a template's resources, made at the services of this process."""

@@ -1,0 +1,129 @@
+"""AWS::S3::Bucket and its policy, at the S3 endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .kinds import Kind, Made, PropertyError, Wanted
+
+_SETTINGS = {
+    "PublicAccessBlockConfiguration": ("PublicAccessBlock", "PublicAccessBlockConfiguration", "PublicAccessBlock"),
+    "OwnershipControls": ("BucketOwnershipControls", "OwnershipControls", "BucketOwnershipControls"),
+    "BucketEncryption": ("BucketEncryption", "ServerSideEncryptionConfiguration", "BucketEncryption"),
+    "LifecycleConfiguration": ("BucketLifecycleConfiguration", "LifecycleConfiguration", "BucketLifecycle"),
+    "Tags": ("BucketTagging", "Tagging", "BucketTagging"),
+}
+"""Of each property: the call that puts it, its argument, and what the call is named that deletes it."""
+_RULE = ("Id", "Status", "Prefix", "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload")
+_EXPIRATION = {"ExpirationInDays": "Days", "ExpirationDate": "Date", "ExpiredObjectDeleteMarker": None}
+
+
+class _OfS3(Kind):
+    service = "s3"
+    absent = ("404", "NoSuchBucket", "NotFound", "NoSuchBucketPolicy")
+
+
+class Bucket(_OfS3):
+    """Its settings are put one after another; versions are suspended where they are no longer wanted."""
+
+    name = "AWS::S3::Bucket"
+    properties = frozenset({"BucketName", "VersioningConfiguration", *_SETTINGS})
+    create_only = frozenset({"BucketName"})
+    importable = True
+    recorded = "Recorded by the local S3: it expires nothing, and everybody on this machine may read it"
+
+    def identity(self, wanted: Wanted) -> str:
+        return str(wanted.properties.get("BucketName") or wanted.name.lower())
+
+    def exists(self, physical_id: str) -> bool:
+        return self.is_there("HeadBucket", {"Bucket": physical_id})
+
+    def create(self, wanted: Wanted) -> Made:
+        name, region = self.identity(wanted), self.client.meta.region_name
+        # us-east-1 is the one region that must not be named.
+        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        self.client.create_bucket(Bucket=name, **place)
+        return self.update(name, wanted, {})
+
+    def update(self, physical_id: str, wanted: Wanted, before: Mapping[str, Any]) -> Made:
+        for name, (call, argument, deletes) in _SETTINGS.items():
+            if name in wanted.properties:
+                self.call(f"Put{call}", {"Bucket": physical_id, argument: _translated(name, wanted.properties[name])})
+            elif name in before:
+                self.remove(f"Delete{deletes}", {"Bucket": physical_id})
+        if "VersioningConfiguration" in wanted.properties or "VersioningConfiguration" in before:
+            configuration = wanted.properties.get("VersioningConfiguration", {"Status": "Suspended"})
+            self.call("PutBucketVersioning", {"Bucket": physical_id, "VersioningConfiguration": configuration})
+        return self.found(physical_id)
+
+    def delete(self, physical_id: str, properties: Mapping[str, Any]) -> None:
+        self.remove("DeleteBucket", {"Bucket": physical_id})
+
+    def found(self, physical_id: str) -> Made:
+        region = self.client.meta.region_name
+        return Made(
+            physical_id=physical_id,
+            attributes={
+                "Arn": f"arn:aws:s3:::{physical_id}",
+                "DomainName": f"{physical_id}.s3.amazonaws.com",
+                "DualStackDomainName": f"{physical_id}.s3.dualstack.{region}.amazonaws.com",
+                "RegionalDomainName": f"{physical_id}.s3.{region}.amazonaws.com",
+            },
+        )
+
+
+class BucketPolicy(_OfS3):
+    """It belongs to its bucket: there is one of its name where the bucket has any."""
+
+    name = "AWS::S3::BucketPolicy"
+    required = frozenset({"Bucket", "PolicyDocument"})
+    properties = frozenset({"Bucket", "PolicyDocument"})
+    create_only = frozenset({"Bucket"})
+    recorded = "Recorded by the local S3: it refuses nothing"
+
+    def identity(self, wanted: Wanted) -> str:
+        return str(wanted.properties["Bucket"])
+
+    def exists(self, physical_id: str) -> bool:
+        return self.is_there("GetBucketPolicy", {"Bucket": physical_id})
+
+    def create(self, wanted: Wanted) -> Made:
+        return self.update(self.identity(wanted), wanted, {})
+
+    def update(self, physical_id: str, wanted: Wanted, before: Mapping[str, Any]) -> Made:
+        self.client.put_bucket_policy(Bucket=physical_id, Policy=json.dumps(wanted.properties["PolicyDocument"]))
+        return Made(physical_id=physical_id)
+
+    def delete(self, physical_id: str, properties: Mapping[str, Any]) -> None:
+        self.remove("DeleteBucketPolicy", {"Bucket": physical_id})
+
+
+def _translated(name: str, value: Any) -> Any:
+    """A property as S3's call takes it."""
+    if name == "Tags":
+        return {"TagSet": value}
+    if name == "OwnershipControls":
+        return {"Rules": value.get("Rules", [])}
+    if name == "BucketEncryption":
+        rules = value.get("ServerSideEncryptionConfiguration", [])
+        by_default = {"ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault"}
+        return {"Rules": [{by_default.get(key, key): each for key, each in rule.items()} for rule in rules]}
+    if name == "LifecycleConfiguration":
+        return {"Rules": [_rule(each) for each in value.get("Rules", [])]}
+    return value
+
+
+def _rule(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A lifecycle rule: CloudFormation has flat what S3 has under Expiration and Filter."""
+    for key in given:
+        if key not in _RULE and key not in _EXPIRATION:
+            raise PropertyError(f"LifecycleConfiguration: {key} is not served by the local AWS endpoint")
+    kept = {"ID" if key == "Id" else key: given[key] for key in _RULE if key in given and key != "Prefix"}
+    expiration = {new or old: given[old] for old, new in _EXPIRATION.items() if old in given}
+    return {
+        **kept,
+        "Filter": {"Prefix": given.get("Prefix", "")},
+        **({"Expiration": expiration} if expiration else {}),
+    }

@@ -1,0 +1,1 @@
+"""Glue's crawlers: what lies in S3, as tables and partitions."""

@@ -1,0 +1,1 @@
+"""Glue's catalog: databases, tables with versions, partitions."""
