@@ -68,6 +68,12 @@ def test_marts_are_asked_where_they_hold_the_answer() -> None:
     assert marts <= set(tables_read(DASHBOARD))
 
 
+def test_no_data_set_asks_for_what_quicksight_cannot_say() -> None:
+    for data_set in DASHBOARD.data_sets:
+        assert data_set.parameters
+        assert all(each.default != "required" for each in data_set.parameters)
+
+
 def test_a_click_filters_what_has_its_columns() -> None:
     sheets = {sheet.id: sheet for sheet in DASHBOARD.sheets}
     clicked = {visual.id: visual for _, visual in DASHBOARD.placed()}
