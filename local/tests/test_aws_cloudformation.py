@@ -253,6 +253,16 @@ def test_a_name_that_changes_replaces_and_a_custom_name_cannot(account: Account)
     assert changed == {name for name, each in before.items() if each["ResourceType"].startswith("AWS::Athena::")}
 
 
+def test_redshifts_limit_can_be_changed_alone(account: Account) -> None:
+    """No resource of the stack changes with it, only what the stack says of itself."""
+    account.run("deploy", "CreateRedshift=true")
+    account.run("deploy", "RedshiftRpuHoursPerDay=5")
+    assert account.stack().parameters["RedshiftRpuHoursPerDay"] == "5"
+    limits = account.client("redshift-serverless").list_usage_limits()["usageLimits"]
+    arn = account.stack().outputs["RedshiftWorkgroupArn"]
+    assert [each["amount"] for each in limits if each["resourceArn"] == arn] == [5]
+
+
 def test_destroy_keeps_the_data_and_deploy_takes_it_over(account: Account) -> None:
     account.run("deploy")
     s3 = account.client("s3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -63,6 +63,7 @@ class ChangeSet:
     """What would be done. `creates`: there was no stack before it, not even a reviewed one."""
 
     name: str
+    """Empty where nothing would change; without `changes`, only the stack's outputs would."""
     stack_id: str
     changes: tuple[Change, ...]
     creates: bool
@@ -162,9 +163,10 @@ def make_change_set(
     except DeploymentError:
         remove_change_set(cloudformation, change_set)
         raise
-    if not changes:
+    if changes is None:
         remove_change_set(cloudformation, change_set)
-    return ChangeSet(name=change_set.name, stack_id=change_set.stack_id, changes=changes, creates=change_set.creates)
+        return replace(change_set, name="")
+    return replace(change_set, changes=changes)
 
 
 def pauses_s() -> Iterator[float]:
@@ -175,7 +177,10 @@ def pauses_s() -> Iterator[float]:
         pause_s = min(pause_s * 1.5, POLL_MAX_S)
 
 
-def _await_changes(cloudformation: Any, change_set: ChangeSet, sleep: Callable[[float], None]) -> tuple[Change, ...]:
+def _await_changes(
+    cloudformation: Any, change_set: ChangeSet, sleep: Callable[[float], None]
+) -> tuple[Change, ...] | None:
+    """Changes of resources; None where there is nothing to do."""
     for pause_s in islice(pauses_s(), POLLS_MAX):
         pages = _pages(cloudformation, change_set)
         status, reason = pages[0]["Status"], pages[0].get("StatusReason", "")
@@ -183,7 +188,7 @@ def _await_changes(cloudformation: Any, change_set: ChangeSet, sleep: Callable[[
             return tuple(_change(each["ResourceChange"]) for page in pages for each in page.get("Changes", []))
         if status == "FAILED":
             if _says_no_changes(reason):
-                return ()
+                return None
             raise DeploymentError(f"CloudFormation made no change set: {reason or 'no reason given'}")
         sleep(pause_s)
     raise DeploymentError(f"CloudFormation made no change set within {POLLS_MAX * POLL_MAX_S:g} s")

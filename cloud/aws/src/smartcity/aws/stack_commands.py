@@ -35,7 +35,7 @@ def plan(options: argparse.Namespace, settings: Settings, *, connect: Connect = 
         check_region(cloudformation, values)
         with uploaded(template_text(), s3=s3, sts=sts, keep_bucket=False, say=_say) as address:
             change_set = make_change_set(cloudformation, settings.stack, stack, given, template_url=address)
-        if change_set.changes:
+        if change_set.name:
             remove_change_set(cloudformation, change_set)
     use = Assumptions(
         vehicles=options.vehicles,
@@ -49,7 +49,7 @@ def plan(options: argparse.Namespace, settings: Settings, *, connect: Connect = 
         [
             f"stack {settings.stack} in {region}: {state}; bucket {values['BucketName']}",
             "",
-            changes_text(change_set.changes),
+            changes_text(change_set),
             "",
             costs_text(estimate(values, use), use, region),
             "",
@@ -73,8 +73,8 @@ def deploy(options: argparse.Namespace, settings: Settings, *, connect: Connect 
         check_region(cloudformation, effective(given, previous_parameters(stack)))
         with uploaded(template_text(), s3=s3, sts=sts, keep_bucket=stack is not None, say=_say) as address:
             change_set = make_change_set(cloudformation, settings.stack, stack, given, template_url=address)
-        _say(changes_text(change_set.changes))
-        if change_set.changes:
+        _say(changes_text(change_set))
+        if change_set.name:
             if not options.yes and _answer(ask, "Carry this out? Type yes: ") != "yes":
                 remove_change_set(cloudformation, change_set)
                 raise NotConfirmedError("not confirmed (--yes does not ask); nothing was changed")

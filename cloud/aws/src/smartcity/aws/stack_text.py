@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 from .costs import PRICES_OF, Assumptions, Cost
 from .destroy import Holdings
-from .stack import Change, Stack
+from .stack import ChangeSet, Stack
 
 _NOT_IN_IT = "MSK, gateways and bridges (docs/scale.md), old versions of objects, data transfer, logs, taxes"
 
 
-def changes_text(changes: Sequence[Change]) -> str:
+def changes_text(change_set: ChangeSet) -> str:
     """A table: action, logical id, type, replacement."""
+    changes = change_set.changes
     if not changes:
-        return "nothing to change"
+        return "no resource changes, but what the stack says of itself" if change_set.name else "nothing to change"
     rows = [("action", "logical id", "type", "replacement")]
     rows += [(each.action, each.logical_id, each.kind, each.replacement) for each in changes]
     replaced = [each.logical_id for each in changes if each.replacement == "True"]
