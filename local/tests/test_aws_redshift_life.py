@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from smartcity.local.aws.cancellation import Cancellation
 from smartcity.local.aws.redshift.data import RedshiftData
 from smartcity.local.aws.redshift.documents import new_document
-from smartcity.local.aws.redshift.engine import Cancel, Warehouse
+from smartcity.local.aws.redshift.engine import Warehouse
 from smartcity.local.aws.redshift.serverless import RedshiftServerless
 from smartcity.local.aws.store import Store
 
@@ -108,7 +109,14 @@ def test_an_interrupted_transaction_is_finished_exactly_if_it_was_committed(tmp_
 
     def run(identity: str, statements: list[str]) -> None:
         nothing: dict[str, str] = {}
-        warehouse.run(identity, statements, nothing, outcomes=[], cancel=Cancel(), create_database=lambda name: None)
+        warehouse.run(
+            identity,
+            statements,
+            nothing,
+            outcomes=[],
+            cancellation=Cancellation(refusal=RuntimeError),
+            create_database=lambda name: None,
+        )
 
     warehouse = open_warehouse(tmp_path / "redshift" / f"{namespace}.duckdb")
     run(documents[0]["Id"], sqls)

@@ -5,15 +5,15 @@ DuckDB runs without access to files or the network and without configuration: a 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 from sqlglot import exp
 
+from ..cancellation import Cancellation
 from ..errors import QueryFailedError
 from .dialect import TableUse, parse, translate
 from .tables import TableReader, is_iceberg
@@ -37,27 +37,6 @@ class Answer:
     running_s: float
 
 
-@dataclass(slots=True)
-class Cancellation:
-    """How StopQueryExecution reaches a running query."""
-
-    is_cancelled: bool = False
-    connection: Any = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def cancel(self) -> None:
-        """Interrupt the query now, or before its next step."""
-        with self.lock:
-            self.is_cancelled = True
-            if self.connection is not None:
-                self.connection.interrupt()
-
-    def check(self) -> None:
-        """Raise if the query was stopped."""
-        if self.is_cancelled:
-            raise QueryFailedError("USER_CANCELED", "Query was cancelled")
-
-
 def run_select(
     sql: str, *, database: str, parameters: Sequence[str], reader: TableReader, cancellation: Cancellation
 ) -> Answer:
@@ -79,19 +58,15 @@ def run_select(
         scanned = _register(connection, query.uses, reader, cancellation)
         connection.execute("SET lock_configuration = true")
         planned = time.monotonic()
-        with cancellation.lock:
-            cancellation.connection = connection
-        try:
-            cancellation.check()
-            relation = connection.sql(query.sql)
-            types, names = [str(each) for each in relation.types], relation.columns
-            table = relation.to_arrow_table()
-        except duckdb.Error as error:
-            cancellation.check()
-            raise failure(error) from None
-        finally:
-            with cancellation.lock:
-                cancellation.connection = None
+        with cancellation.reaching(connection):
+            try:
+                cancellation.check()
+                relation = connection.sql(query.sql)
+                types, names = [str(each) for each in relation.types], relation.columns
+                table = relation.to_arrow_table()
+            except duckdb.Error as error:
+                cancellation.check()
+                raise failure(error) from None
     kinds = [athena_type(each) for each in types]
     for number in query.zoned_outputs:
         kinds[number] = "timestamp with time zone"

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ..cancellation import Cancellation
 from ..errors import AwsError, QueryFailedError
 from ..protocol import Action, actions_of, page
 from ..store import Store
-from .engine import Cancellation, run_select
+from .engine import run_select
 from .results import Results, split_location
 from .statements import Catalogs, is_select, run_statement
 
@@ -96,7 +97,7 @@ class AthenaQueries:
         except sqlite3.IntegrityError:  # The same token, at the same moment.
             return self.start_query_execution(request)
         with self._lock:
-            self._running[identity] = Cancellation()
+            self._running[identity] = Cancellation(refusal=_cancelled)
         self._pool.submit(self._run, identity)
         return {"QueryExecutionId": identity}
 
@@ -289,3 +290,7 @@ def _fail(execution: dict[str, Any], error: QueryFailedError, *, cancelled: bool
             "Retryable": is_internal,
             "ErrorMessage": error.reason,
         }
+
+
+def _cancelled() -> QueryFailedError:
+    return QueryFailedError("USER_CANCELED", "Query was cancelled")

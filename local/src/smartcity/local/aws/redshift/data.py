@@ -16,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ..cancellation import Cancellation
 from ..errors import AwsError, StatementError
 from ..protocol import Action, actions_of, page
 from ..store import Store
 from .documents import answer, fail, finish, new_document, summary
-from .engine import Cancel, Warehouse
+from .engine import Warehouse
 from .serverless import RedshiftServerless
 from .statement import Outcome
 
@@ -64,7 +65,7 @@ class RedshiftData:
         self._open = open_warehouse
         self._create_database = create_database
         self._warehouses: dict[str, Warehouse] = {}
-        self._running: dict[str, Cancel] = {}
+        self._running: dict[str, Cancellation] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="redshift")
         self._end_interrupted()
@@ -76,8 +77,8 @@ class RedshiftData:
     def close(self) -> None:
         """Cancel what runs, and close the files."""
         with self._lock:
-            for cancel in self._running.values():
-                cancel.cancel()
+            for cancellation in self._running.values():
+                cancellation.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
         for warehouse in self._warehouses.values():
             warehouse.close()
@@ -140,12 +141,12 @@ class RedshiftData:
         identity = request["Id"]
         statement = self._statement(identity)
         with self._lock:
-            cancel = self._running.get(identity)
-        if cancel is None:
+            cancellation = self._running.get(identity)
+        if cancellation is None:
             raise _invalid(
                 f"Could not cancel a query that is already in {statement['Status']} state with ID: {identity}"
             )
-        cancel.cancel()
+        cancellation.cancel()
         return {"Status": True}
 
     def _submit(self, request: dict[str, Any], statements: Sequence[str], *, is_batch: bool) -> dict[str, Any]:
@@ -188,7 +189,7 @@ class RedshiftData:
         except sqlite3.IntegrityError:  # The same token, at the same moment.
             return self._submit(request, statements, is_batch=is_batch)
         with self._lock:
-            self._running[identity] = Cancel()
+            self._running[identity] = Cancellation(refusal=_cancelled)
         self._pool.submit(self._run, document)
         return answer(document)
 
@@ -225,12 +226,12 @@ class RedshiftData:
 
     def _run(self, document: dict[str, Any]) -> None:
         """One transaction from SUBMITTED to its end. Runs in the pool; nothing escapes."""
-        identity, cancel = document["Id"], self._running[document["Id"]]
+        identity, cancellation = document["Id"], self._running[document["Id"]]
         started = time.monotonic_ns()
         outcomes: list[Outcome] = []
         parameters = {each["name"]: each["value"] for each in document.get("QueryParameters", [])}
         try:
-            cancel.check()
+            cancellation.check()
             document["Status"] = "STARTED"
             self._save(document)
             self._warehouse(document["_namespace"]).run(
@@ -238,7 +239,7 @@ class RedshiftData:
                 document["_sqls"],
                 parameters,
                 outcomes=outcomes,
-                cancel=cancel,
+                cancellation=cancellation,
                 create_database=self._create_database,
             )
             document["Duration"] = time.monotonic_ns() - started
@@ -249,7 +250,7 @@ class RedshiftData:
                 log.exception("Redshift statement %s", identity)
             message = str(error) if isinstance(error, StatementError) else f"{type(error).__name__}: {error}"
             document["Duration"] = time.monotonic_ns() - started
-            fail(document, message, ran=len(outcomes), is_cancelled=cancel.is_cancelled)
+            fail(document, message, ran=len(outcomes), is_cancelled=cancellation.is_cancelled)
             self._save(document)
         finally:
             with self._lock:
@@ -276,3 +277,7 @@ def _refuse(request: dict[str, Any], *options: str) -> None:
     for option in options:
         if request.get(option):
             raise _invalid(f"{option} is not served by the local AWS endpoint.")
+
+
+def _cancelled() -> StatementError:
+    return StatementError("Query cancelled on user's request")

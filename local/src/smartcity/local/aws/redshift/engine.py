@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import duckdb
 from sqlglot import exp
 
 from ..athena.tables import TableReader
+from ..cancellation import Cancellation
 from ..errors import AwsError, StatementError
 from .sql import bind, parse
 from .statement import OWN_SCHEMA, Outcome, Statement
@@ -27,7 +26,6 @@ THREADS = 2
 COMMITS_KEPT_MAX = 100
 """More than can be on their way between the file and the store."""
 
-_INTERRUPT_EVERY_S = 0.05
 _SETUP = (
     "CREATE SCHEMA IF NOT EXISTS public",
     f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA}",
@@ -41,34 +39,6 @@ _SETUP = (
     "SET python_enable_replacements = false",
     "SET GLOBAL enable_external_access = false",
 )
-
-
-@dataclass(slots=True)
-class Cancel:
-    """How CancelStatement reaches a running transaction."""
-
-    is_cancelled: bool = False
-    connection: Any = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def cancel(self) -> None:
-        """Interrupt the transaction now, or before its next statement."""
-        self.is_cancelled = True
-        threading.Thread(target=self._interrupt, daemon=True).start()
-
-    def _interrupt(self) -> None:
-        """Until the transaction has ended: DuckDB forgets an interrupt that comes between two statements."""
-        while True:
-            with self.lock:
-                if self.connection is None:
-                    return
-                self.connection.interrupt()
-            time.sleep(_INTERRUPT_EVERY_S)
-
-    def check(self) -> None:
-        """Raise if the statement was cancelled."""
-        if self.is_cancelled:
-            raise StatementError("Query cancelled on user's request")
 
 
 class Warehouse:
@@ -102,7 +72,7 @@ class Warehouse:
         parameters: Mapping[str, str],
         *,
         outcomes: list[Outcome],
-        cancel: Cancel,
+        cancellation: Cancellation,
         create_database: Callable[[str], None],
     ) -> None:
         """Run statements as one transaction. `outcomes` gets one for each that ran; on return, all are committed.
@@ -113,32 +83,29 @@ class Warehouse:
         with self._lock, self._database.cursor() as connection:
             connection.execute("USE public")
             connection.execute("BEGIN")
-            with cancel.lock:
-                cancel.connection = connection
             try:
-                is_read_only, unused = True, set(parameters)
-                for sql in statements:
-                    cancel.check()
-                    parsed = parse(sql)
-                    if isinstance(parsed, exp.Expr):
-                        unused -= bind(parsed, parameters)
-                    is_read_only &= isinstance(parsed, exp.Query)
-                    one = Statement(connection, self._new_reader(), self._s3, self._new_system)
-                    outcomes.append(one.run(parsed, create_database))
-                if unused:
-                    raise StatementError(f"Parameters list contains unused parameters: {sorted(unused)}")
-                if not is_read_only:
-                    _note(connection, identity)
-                cancel.check()
-                connection.execute("COMMIT")
+                with cancellation.reaching(connection):
+                    is_read_only, unused = True, set(parameters)
+                    for sql in statements:
+                        cancellation.check()
+                        parsed = parse(sql)
+                        if isinstance(parsed, exp.Expr):
+                            unused -= bind(parsed, parameters)
+                        is_read_only &= isinstance(parsed, exp.Query)
+                        one = Statement(connection, self._new_reader(), self._s3, self._new_system)
+                        outcomes.append(one.run(parsed, create_database))
+                    if unused:
+                        raise StatementError(f"Parameters list contains unused parameters: {sorted(unused)}")
+                    if not is_read_only:
+                        _note(connection, identity)
+                    cancellation.check()
+                    connection.execute("COMMIT")
             except duckdb.Error as error:
-                cancel.check()
+                cancellation.check()
                 raise StatementError(_reason(error)) from None
             except AwsError as error:
                 raise StatementError(f"{error.code}: {error.message}") from None
             finally:
-                with cancel.lock:
-                    cancel.connection = None
                 with contextlib.suppress(duckdb.Error):
                     connection.execute("ROLLBACK")
 
