@@ -21,7 +21,7 @@ from .stack import Addresses
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 """Morning in Toronto, noon in London; long ago, so that no event time lies in the future."""
-SPEED = 120.0
+SPEED = 150.0
 SEED = 1
 READINGS_MIN = 20_000
 SIM_TIMEOUT_S = 900.0
