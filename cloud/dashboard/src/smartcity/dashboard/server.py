@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ def build_app(
     frame: Callable[[str], bytes | None],
     trouble: Callable[[], str | None],
     stopping: Callable[[], bool],
+    lake: Sequence[Route] = (),
 ) -> Starlette:
     """The ASGI application.
 
@@ -72,6 +73,7 @@ def build_app(
         frame: a camera's last JPEG, by device.
         trouble: why nothing can come from the gateway, or None.
         stopping: whether pages must let go of their connections.
+        lake: routes of the lake's page.
     """
     pages = 0
 
@@ -115,6 +117,7 @@ def build_app(
             Route("/events", events),
             Route("/routes.json", routes),
             Route("/frames/{device}.jpg", last_frame),
+            *lake,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Guard)],
