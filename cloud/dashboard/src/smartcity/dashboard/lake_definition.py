@@ -129,8 +129,8 @@ def placed(dashboard: Dashboard, name: str) -> tuple[Sheet, Visual]:
 
 
 def asked_sql(dashboard: Dashboard, name: str, given: Iterable[tuple[str, str]], *, now: datetime) -> str:
-    """The statement of a visual under a request's filters: pairs of a filter's id and a value, and the times `since` and
-    `until`. `dashboard` has its clicks' filters.
+    """The statement of a visual under a request's filters: pairs of a filter's id and a value, and the times `since`
+    and `until`. `dashboard` has its clicks' filters.
 
     Raises:
         LakeRequestError: the visual is not there, its sheet does not show a filter, or a time is malformed.

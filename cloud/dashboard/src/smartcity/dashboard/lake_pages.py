@@ -34,7 +34,11 @@ _JPEG_START = b"\xff\xd8\xff"
 
 
 def lake_routes(
-    dashboard: Dashboard, lake: Lake, frame: Callable[[str], bytes | None], *, clock: Callable[[], datetime] | None = None
+    dashboard: Dashboard,
+    lake: Lake,
+    frame: Callable[[str], bytes | None],
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[Route]:
     """Routes of the page and its API.
 
@@ -42,7 +46,6 @@ def lake_routes(
         frame: the JPEG of an object key, or None; blocks. Raises AwsError.
         clock: the present, UTC.
     """
-    now = clock or (lambda: datetime.now(UTC))
     clickable = with_clicks(dashboard)
 
     async def page(request: Request) -> Response:
@@ -58,7 +61,7 @@ def lake_routes(
         except LakeRequestError as error:
             return _trouble(404, str(error))
         try:
-            sql = asked_sql(clickable, name, given, now=now())
+            sql = asked_sql(clickable, name, given, now=clock())
         except LakeRequestError as error:
             return _trouble(400, str(error))
         return await answered(request, request_key(name, given), sql)
@@ -107,8 +110,10 @@ def lake_routes(
 def frame_reader(settings: Settings) -> Callable[[str], bytes | None]:
     """Reads a frame from the lake's bucket; None where it is absent or larger than LAKE_FRAME_BYTES_MAX."""
 
+    made: dict[str, Any] = {}
+
     def read(key: str) -> bytes | None:
-        s3 = client("s3", settings)
+        s3 = made.get("s3") or made.setdefault("s3", client("s3", settings))
         with explained():
             try:
                 answer = s3.get_object(Bucket=settings.bucket, Key=key)

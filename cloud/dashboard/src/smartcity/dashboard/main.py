@@ -115,6 +115,7 @@ async def run(settings: Settings, listener: socket.socket) -> None:
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
     loop = asyncio.get_running_loop()
+
     # Uvicorn raises a signal once more after its own orderly end; without these handlers that would kill the process.
     def stop() -> None:
         server.should_exit = True

@@ -67,7 +67,8 @@ export function drawLines(body, visual, rows) {
   const isWithClock = isTime && xTicks.length > 1 && xTicks[1] - xTicks[0] < 24 * 3600e3;
   for (const value of xTicks) {
     const text = isTime ? timeLabel(value, isWithClock && new Date(value).getUTCHours() !== 0) : number(value);
-    drawn.append(svg("text", { class: "tick", x: toX(value), y: bottom + 16, "text-anchor": "middle" }, text));
+    const isAtEnd = toX(value) > right - 16;
+    drawn.append(svg("text", { class: "tick", x: isAtEnd ? width - 1 : toX(value), y: bottom + 16, "text-anchor": isAtEnd ? "end" : "middle" }, text));
   }
   drawn.append(svg("text", { class: "title", x: (MARGIN.left + right) / 2, y: height - 3, "text-anchor": "middle" }, titled(visual.columns[xAt])));
   const step = stepOf(xs);

@@ -5,6 +5,8 @@ import { html, hues, legend, linear, number, roles } from "./svg.js";
 const MARGIN_PX = 22;
 const AROUND_DEGREES = 0.6; // How far from its road a point still belongs to a region.
 const RADIUS_PX = [3.5, 10];
+const CROWD_RADIUS_PX = [2, 5];
+const CROWD_POINTS = 60; // Of more points each is smaller.
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -35,7 +37,9 @@ export function drawMap(body, visual, rows, places) {
     .map((row) => ({ latitude: row[latitudeAt], longitude: row[longitudeAt], value: row[measure], color: color < 0 ? null : row[color] }));
   const colors = color < 0 ? new Map([[null, "hue-0"]]) : hues(visual.columns[color].name, points.map((point) => point.color));
   const values = points.map((point) => point.value ?? 0);
-  const size = linear([Math.min(...values), Math.max(...values)], RADIUS_PX);
+  const [lowest, highest] = [Math.min(...values), Math.max(...values)];
+  const radii = points.length > CROWD_POINTS ? CROWD_RADIUS_PX : RADIUS_PX;
+  const size = lowest === highest ? () => radii[0] + 1 : linear([lowest, highest], radii);
   const near = places.map((place) => [place, points.filter((point) => isNear(place, point.latitude, point.longitude))]);
   const used = near.filter(([, inside]) => inside.length);
   const row = html("div", { class: "maps" });
@@ -46,9 +50,10 @@ export function drawMap(body, visual, rows, places) {
     row.append(html("div", { class: "panel" }, canvas));
     return { canvas, place, inside };
   });
-  for (const panel of panels) drawPanel(panel, colors, Math.min(...values) === Math.max(...values) ? () => 5 : size);
+  for (const panel of panels) drawPanel(panel, colors, size);
   const elsewhere = points.length - near.reduce((sum, [, inside]) => sum + inside.length, 0);
-  const text = `Size: ${visual.columns[measure].title.toLowerCase()}, ${number(Math.min(...values))} to ${number(Math.max(...values))}`;
+  const name = visual.columns[measure].title;
+  const text = lowest === highest ? `${name}: ${number(lowest)} each` : `Size: ${name.toLowerCase()}, ${number(lowest)} to ${number(highest)}`;
   body.append(html("p", { class: "quiet measure" }, elsewhere ? `${text}. ${number(elsewhere)} points lie elsewhere.` : text));
 }
 
