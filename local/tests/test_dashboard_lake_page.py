@@ -48,6 +48,21 @@ SETTLED = """ids => ids.every(id => {
   return ['drawn', 'empty', 'failed'].includes(state);
 })"""
 
+WATER = """() => {
+  const canvas = document.querySelector('#maps canvas');
+  if (!canvas?.width) return false;
+  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  const water = getComputedStyle(document.documentElement).getPropertyValue('--water').trim();
+  const [r, g, b] = [1, 3, 5].map(at => parseInt(water.slice(at, at + 2), 16));
+  let found = 0;
+  for (let at = 0; at < pixels.length; at += 4) {
+    if (pixels[at] === r && pixels[at + 1] === g && pixels[at + 2] === b) found += 1;
+  }
+  const share = found / (pixels.length / 4);
+  return 0.05 < share && share < 0.6;
+}"""
+"""Whether Lake Ontario fills a part of the first map, and not all of it."""
+
 
 @dataclass(kw_only=True)
 class Seen:
@@ -278,6 +293,13 @@ def test_an_athena_that_cannot_be_reached_is_named_in_each_visual(chromium: Any,
         seen.picture("failed")
         # The browser itself reports an answer of 502.
         assert all("502" in each for each in seen.complaints)
+
+
+def test_the_live_map_lies_on_land_and_water(seen: Seen) -> None:
+    seen.page.goto(seen.url)
+    seen.page.wait_for_function(WATER, timeout=DEADLINE_MS)
+    seen.picture("behind-the-live-map")
+    assert seen.complaints == []
 
 
 def test_a_frame_that_the_lake_keeps_is_served_as_a_picture(dashboard: str) -> None:

@@ -97,8 +97,9 @@ def test_questions_are_bounded_and_closing_gives_all_up() -> None:
         lake = Lake(slow)
         waiting = [asyncio.create_task(lake.answer(str(n), str(n))) for n in range(LAKE_QUESTIONS_MAX)]
         await until(lambda: len(slow.asked) == LAKE_AT_ONCE_MAX)
-        with pytest.raises(LakeBusyError, match=str(LAKE_QUESTIONS_MAX)):
-            await lake.answer("one more", "one more")
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(LakeBusyError, match=str(LAKE_QUESTIONS_MAX)):
+                await lake.answer("one more", "one more")
         lake.close()
         answers = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(isinstance(each, QuestionAbandonedError) for each in answers)
@@ -163,14 +164,14 @@ def test_the_definition_is_shown_whole() -> None:
 
 
 def test_a_request_becomes_the_definitions_statement() -> None:
-    given = [("route", "a"), ("route", "it's"), ("since", "2026-11-20T00:00:00Z"), ("until", "2026-11-21T06:00Z")]
+    given = [("route", "a"), ("route", "it's"), ("since", "2026-09-20T00:00:00Z"), ("until", "2026-09-21T06:00Z")]
     visual = {each.id: each for _, each in DASHBOARD.placed()}["speed-by-time"]
     choices = Choices(
         values={"route": ("a", "it's")},
-        since=datetime(2026, 11, 20, tzinfo=UTC),
-        until=datetime(2026, 11, 21, 6, tzinfo=UTC),
+        since=datetime(2026, 9, 20, tzinfo=UTC),
+        until=datetime(2026, 9, 21, 6, tzinfo=UTC),
     )
-    days = {"first_day": "2026-11-20", "last_day": "2026-11-21"}
+    days = {"first_day": "2026-09-20", "last_day": "2026-09-21"}
     assert asked_sql(CLICKABLE, visual.id, given, now=NOW) == visual_query(DASHBOARD, visual, choices, days, now=NOW)
 
 

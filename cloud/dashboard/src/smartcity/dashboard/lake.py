@@ -54,6 +54,7 @@ class Lake:
         self._ask = ask
         self._clock = clock
         self._pool = ThreadPoolExecutor(max_workers=LAKE_AT_ONCE_MAX, thread_name_prefix="lake")
+        self._closed = threading.Event()
         self._open: dict[str, _Question] = {}
         self._answers: OrderedDict[str, _Answer] = OrderedDict()
         self._answers_bytes = 0
@@ -81,6 +82,7 @@ class Lake:
 
     def close(self) -> None:
         """Abandons every question; whoever waits gets QuestionAbandonedError."""
+        self._closed.set()
         for question in self._open.values():
             question.abandoned.set()
         self._pool.shutdown(wait=False)
@@ -91,7 +93,7 @@ class Lake:
         abandoned = threading.Event()
 
         def work() -> bytes:
-            if abandoned.is_set():
+            if abandoned.is_set() or self._closed.is_set():
                 raise QuestionAbandonedError("nobody waits for the answer any more")
             return self._ask(sql, abandoned)
 

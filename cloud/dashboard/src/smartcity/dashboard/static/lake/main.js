@@ -65,7 +65,7 @@ async function start() {
   });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => cards.forEach((card) => card.draw()));
   const regions = await loadRegions();
-  at("attribution").textContent = `Roads: ${regions.map((region) => region.attribution).join(" ")}`;
+  at("attribution").textContent = `Map: Natural Earth. Roads: ${regions.map((region) => region.attribution).join(" ")}`;
 }
 
 start().catch((error) => {

@@ -1,5 +1,6 @@
 // Points on the roads, a canvas for each region that has any. Positions are degrees (WGS 84).
 
+import { drawBasemap, drawNames, loadBasemap } from "../basemap.js";
 import { html, hues, legend, linear, number, roles } from "./svg.js";
 
 const MARGIN_PX = 22;
@@ -14,7 +15,8 @@ let regions = null;
 
 // The roads, asked for once.
 export async function loadRegions() {
-  regions ??= fetch("/routes.json").then(async (answer) => (await answer.json()).map(region));
+  regions ??= Promise.all([fetch("/routes.json"), loadBasemap()]).then(async ([answer, behind]) =>
+    (await answer.json()).map((route) => ({ ...region(route), behind: behind.get(route.name) })));
   return regions;
 }
 
@@ -68,6 +70,7 @@ function drawPanel({ canvas, place, inside }, colors, size) {
   const left = (box.width - (place.east - place.west) * place.shrink * scale) / 2;
   const top = (box.height - (place.north - place.south) * scale) / 2;
   const at = (latitude, longitude) => [left + (longitude - place.west) * place.shrink * scale, top + (place.north - latitude) * scale];
+  if (place.behind) drawBasemap(pen, place.behind, at, box);
   pen.strokeStyle = colour("road");
   pen.lineWidth = 2;
   pen.lineJoin = "round";
@@ -87,6 +90,7 @@ function drawPanel({ canvas, place, inside }, colors, size) {
     pen.stroke();
   }
   pen.globalAlpha = 1;
+  if (place.behind) drawNames(pen, place.behind, [], at, box);
   pen.fillStyle = colour("quiet");
   pen.font = "12px system-ui, 'DejaVu Sans', sans-serif";
   pen.fillText(place.name.replace("-", " – ").replace(/\b\w/g, (letter) => letter.toUpperCase()), 10, 18);
