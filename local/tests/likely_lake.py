@@ -220,7 +220,7 @@ def _cameras(start: dt.datetime) -> Iterator[dict[str, Any]]:
         for number, site in enumerate(sites("waterloo-toronto", "camera")):
             rush = sum(math.exp(-(((at.hour - peak) / 2) ** 2)) for peak in (8, 17))
             yield {
-                "slot_at": at,
+                "slot_at": at + number * HOUR / 4,
                 "device_id": f"camera-{number}",
                 "camera_id": f"C{number + 1}",
                 "location": site.name,

@@ -79,6 +79,7 @@ function drawPanel({ canvas, place, inside }, colors, size) {
     for (const [latitude, longitude] of piece.points) pen.lineTo(...at(latitude, longitude));
     pen.stroke();
   }
+  if (place.behind) drawNames(pen, place.behind, [], at, box);
   pen.strokeStyle = colour("card");
   pen.lineWidth = 1;
   for (const point of inside) {
@@ -90,7 +91,6 @@ function drawPanel({ canvas, place, inside }, colors, size) {
     pen.stroke();
   }
   pen.globalAlpha = 1;
-  if (place.behind) drawNames(pen, place.behind, [], at, box);
   pen.fillStyle = colour("quiet");
   pen.font = "12px system-ui, 'DejaVu Sans', sans-serif";
   pen.fillText(place.name.replace("-", " – ").replace(/\b\w/g, (letter) => letter.toUpperCase()), 10, 18);
