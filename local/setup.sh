@@ -4,7 +4,8 @@
 #   2. Mosquitto and a Java runtime (17 or 21) through the system's package manager, where missing
 #   3. Kafka's and Spark's jars in var/jars
 # Repeatable: what is there is kept, and an interrupted run goes on where it stopped.
-# --for-tests adds gpsd, against which the tests check the simulated receivers; without it that test is skipped.
+# --for-tests adds gpsd, against which the tests check the simulated receivers, and Chromium, in which they open the
+# dashboard; without them those tests are skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -151,7 +152,20 @@ setup_test_programs() {
   fi
 }
 
+setup_browser() {
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null && return
+  if command -v apt-get >/dev/null && can_be_root; then
+    apt_update
+    apt_install chromium fonts-dejavu-core || say "Chromium could not be installed; the dashboard's browser tests are skipped"
+  else
+    say "Chromium is missing; the dashboard's browser tests are skipped (sudo apt-get install chromium)"
+  fi
+}
+
 setup_python
 setup_programs
-if $FOR_TESTS; then setup_test_programs; fi
+if $FOR_TESTS; then
+  setup_test_programs
+  setup_browser
+fi
 exec .venv/bin/smartcity setup

@@ -3,7 +3,10 @@
 DashboardError
 ├── AddressError       a flag's value is no address, or one we refuse to listen on; exit code 2
 ├── CertificateError   the identity for the gateway cannot be used; exit code 2
-└── PortTakenError     the address to listen on is not free; exit code 1
+├── PortTakenError     the address to listen on is not free; exit code 1
+├── LakeRequestError   a page asks for a visual, a filter or a time that there is not; answered 400 or 404
+├── LakeBusyError      too many questions to the lake wait; answered 503
+└── QuestionAbandonedError  nobody waits for an answer any more, or the process stops
 """
 
 from __future__ import annotations
@@ -23,3 +26,15 @@ class CertificateError(DashboardError):
 
 class PortTakenError(DashboardError):
     """Somebody else listens there."""
+
+
+class LakeRequestError(DashboardError):
+    """A request names what the dashboard's definition does not have, or a malformed value."""
+
+
+class LakeBusyError(DashboardError):
+    """The limit of waiting questions is reached."""
+
+
+class QuestionAbandonedError(DashboardError):
+    """The question was given up before it was answered."""

@@ -11,17 +11,24 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
+
+from smartcity.aws.dashboard.city import DASHBOARD
+from smartcity.aws.settings import from_environment
 
 from .bridge import Counts, fetch_counts
 from .city import City
 from .errors import AddressError, CertificateError, DashboardError, PortTakenError
 from .inbox import Inbox
+from .lake import Athena, Lake
+from .lake_definition import shown_result
+from .lake_pages import frame_reader, lake_routes
 from .observe import observe
 from .server import build_app
-from .settings import BRIDGE_INTERVAL_S, MQTT_DEFAULT, Settings, read_settings
+from .settings import BRIDGE_INTERVAL_S, LAKE_QUERY_TIMEOUT_S, MQTT_DEFAULT, Settings, read_settings
 
 TICK_S = 0.1
 """Between two looks into the inbox."""
@@ -39,7 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = read_settings(
-            mqtt=options.mqtt, bridge=options.bridge, listen=options.listen, identity=options.mqtt_identity
+            mqtt=options.mqtt,
+            bridge=options.bridge,
+            listen=options.listen,
+            identity=options.mqtt_identity,
+            register_marts=options.register_marts,
         )
         listener = open_listener(settings)
     except DashboardError as error:
@@ -93,14 +104,25 @@ async def run(settings: Settings, listener: socket.socket) -> None:
                     city.apply(seen)
             await asyncio.sleep(TICK_S if len(batch) < BATCH_MESSAGES_MAX else 0)
 
+    aws = replace(from_environment(), query_timeout_s=LAKE_QUERY_TIMEOUT_S)
+    lake = Lake(Athena(aws, register=settings.register_marts, shown=shown_result).ask)
     app = build_app(
-        snapshot=snapshot, frame=city.frame, trouble=lambda: inbox.trouble, stopping=lambda: server.should_exit
+        snapshot=snapshot,
+        frame=city.frame,
+        trouble=lambda: inbox.trouble,
+        stopping=lambda: server.should_exit,
+        lake=lake_routes(DASHBOARD, lake, frame_reader(aws)),
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
     loop = asyncio.get_running_loop()
+
     # Uvicorn raises a signal once more after its own orderly end; without these handlers that would kill the process.
+    def stop() -> None:
+        server.should_exit = True
+        lake.close()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, setattr, server, "should_exit", True)
+        loop.add_signal_handler(number, stop)
     inbox.start()
     _log.info("the city is at http://%s", settings.listen)
     tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(fill_city())]
@@ -115,13 +137,15 @@ async def run(settings: Settings, listener: socket.socket) -> None:
     finally:
         for task in tasks:
             task.cancel()
+        lake.close()
         inbox.stop()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="smartcity-dashboard",
-        description="The live city in a browser, for this machine only.",
+        description="The live city and its lake in a browser, for this machine only. The lake is asked through Athena, "
+        "whose region, credentials and endpoints come the way boto3 reads them (AWS_*).",
         epilog=_EXAMPLE,
     )
     commands = parser.add_subparsers(required=True, metavar="run")
@@ -143,6 +167,11 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("SMARTCITY_DASHBOARD_IDENTITY"),
         metavar="FILE",
         help="bundle of smartcity-edge, for a gateway with identities ($SMARTCITY_DASHBOARD_IDENTITY)",
+    )
+    run_parser.add_argument(
+        "--register-marts",
+        action="store_true",
+        help="put new days of the marts into the Glue catalog before asking; where no crawler does",
     )
     return parser
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from smartcity.contracts.routes import ROUTE_NAMES, route
+from smartcity.contracts.routes import ROUTE_NAMES, route, sites
 
 from .settings import PAGES_MAX, UPDATE_INTERVAL_S, is_loopback
 
@@ -64,6 +64,7 @@ def build_app(
     frame: Callable[[str], bytes | None],
     trouble: Callable[[], str | None],
     stopping: Callable[[], bool],
+    lake: Sequence[Route] = (),
 ) -> Starlette:
     """The ASGI application.
 
@@ -72,6 +73,7 @@ def build_app(
         frame: a camera's last JPEG, by device.
         trouble: why nothing can come from the gateway, or None.
         stopping: whether pages must let go of their connections.
+        lake: routes of the lake's page.
     """
     pages = 0
 
@@ -115,6 +117,7 @@ def build_app(
             Route("/events", events),
             Route("/routes.json", routes),
             Route("/frames/{device}.jpg", last_frame),
+            *lake,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Guard)],
@@ -122,14 +125,23 @@ def build_app(
 
 
 def drawn_route(name: str) -> dict[str, Any]:
-    """A route as the map draws it: pieces of `[latitude, longitude]`, and the attribution to show beside it."""
+    """A route as the map draws it: pieces of `[latitude, longitude]`, its junctions, and the attribution to show."""
     line = route(name)
     pieces = []
     for segment in line.segments:
         inner = [point for point, km in zip(line.points, line.kms, strict=True) if segment.from_km < km < segment.to_km]
         ends = line.point_at(segment.from_km), line.point_at(segment.to_km)
         pieces.append({"name": segment.name, "real": segment.real, "points": [ends[0], *inner, ends[1]]})
-    return {"name": name, "length_km": line.length_km, "attribution": line.attribution, "pieces": pieces}
+    junctions = [
+        {"name": each.name, "latitude": each.latitude, "longitude": each.longitude} for each in sites(name, "junction")
+    ]
+    return {
+        "name": name,
+        "length_km": line.length_km,
+        "attribution": line.attribution,
+        "pieces": pieces,
+        "junctions": junctions,
+    }
 
 
 def _host_name(host: str) -> str:

@@ -24,6 +24,19 @@ UPDATE_INTERVAL_S = 0.5
 MQTT_DEFAULT = "127.0.0.1:1883"
 BRIDGE_INTERVAL_S = 2.0
 BRIDGE_TIMEOUT_S = 2.0
+LAKE_AT_ONCE_MAX = 4
+"""Queries that run at Athena at once."""
+LAKE_QUESTIONS_MAX = 64
+"""Questions to the lake that run or wait; one more is refused."""
+LAKE_QUERY_TIMEOUT_S = 60.0
+LAKE_ANSWER_TTL_S = 10.0
+"""How long an answer is given again without asking."""
+LAKE_ANSWERS_BYTES_MAX = 16 * 1024 * 1024
+LAKE_REGISTER_INTERVAL_S = 60.0
+"""Between two looks for new days of the marts."""
+LAKE_FRAME_BYTES_MAX = 2 * 1024 * 1024
+LAKE_VALUES_MAX = 1_000
+"""Values of filters in one request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +60,13 @@ class Settings:
     listen: Address
     identity: Identity | None = None
     """Who we are to a gateway that asks for certificates; None: plain TCP."""
+    register_marts: bool = False
+    """Whether the marts' new days are put into the Glue catalog before the lake is asked."""
 
 
-def read_settings(*, mqtt: str | None, bridge: str, listen: str, identity: str | None = None) -> Settings:
+def read_settings(
+    *, mqtt: str | None, bridge: str, listen: str, identity: str | None = None, register_marts: bool = False
+) -> Settings:
     """Settings from the values of the flags. Without `mqtt`: the identity's gateway, or this machine's.
 
     Raises:
@@ -69,7 +86,9 @@ def read_settings(*, mqtt: str | None, bridge: str, listen: str, identity: str |
         gateway = Address(host=known.host, port=known.port)
     else:
         gateway = parse_address("--mqtt", mqtt if mqtt is not None else MQTT_DEFAULT)
-    return Settings(mqtt=gateway, bridge=bridge.rstrip("/"), listen=address, identity=known)
+    return Settings(
+        mqtt=gateway, bridge=bridge.rstrip("/"), listen=address, identity=known, register_marts=register_marts
+    )
 
 
 def _read_identity(path: str) -> Identity:

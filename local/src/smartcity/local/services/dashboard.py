@@ -1,4 +1,4 @@
-"""The live map in a browser."""
+"""The live city and its lake in a browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .service import Place, Service, console_script, http_probe
 def _command(place: Place) -> list[str]:
     command = [console_script("smartcity-dashboard"), "run", "--mqtt", place.address("mqtt")]
     command += place.identity_flags(DASHBOARD_IDENTITY)
-    return [*command, "--bridge", place.url("bridge_http"), "--listen", place.address("dashboard")]
+    return [*command, "--bridge", place.url("bridge_http"), "--listen", place.address("dashboard"), "--register-marts"]
 
 
 def _probe(place: Place) -> str | None:
@@ -23,5 +23,6 @@ DASHBOARD = Service(
     ports={"dashboard": 8080},
     command=_command,
     probe=_probe,
+    uses_aws=True,
     start_timeout_s=120,
 )

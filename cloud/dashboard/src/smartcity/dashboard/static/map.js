@@ -1,5 +1,5 @@
 // One canvas per route: the road as a line, and on it what was last seen. Positions are degrees (WGS 84).
-"use strict";
+import { drawBasemap, drawNames, loadBasemap } from "./basemap.js";
 
 const SILENT_S = 30; // A vehicle not heard of for this long is drawn pale.
 const MARGIN_PX = 34;
@@ -9,7 +9,7 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-class RouteMap {
+export class RouteMap {
   constructor(route, parent) {
     this.route = route;
     this.card = document.createElement("div");
@@ -23,6 +23,11 @@ class RouteMap {
     this.empty.textContent = "No vehicle has reported here yet.";
     this.card.append(this.canvas, title, this.empty);
     parent.append(this.card);
+    this.region = null;
+    loadBasemap().then((regions) => {
+      this.region = regions.get(route.name) ?? null;
+      window.dispatchEvent(new Event("resize")); // Whoever redraws on a resize, redraws.
+    });
     const points = route.pieces.flatMap((piece) => piece.points);
     const latitudes = points.map((p) => p[0]);
     const longitudes = points.map((p) => p[1]);
@@ -63,12 +68,15 @@ class RouteMap {
       top + (this.north - latitude) * scale,
     ];
     this.width = box.width;
+    this.box = box;
     return pen;
   }
 
   draw(city) {
     const pen = this.fit();
+    if (this.region) drawBasemap(pen, this.region, this.place, this.box);
     this.drawRoad(pen);
+    if (this.region) drawNames(pen, this.region, this.route.junctions, this.place, this.box);
     for (const camera of Object.values(city.cameras)) this.drawSquare(pen, camera, "camera", 0);
     for (const station of Object.values(city.weather)) this.drawSquare(pen, station, "station", Math.PI / 4);
     for (const incident of Object.values(city.incidents)) this.drawIncident(pen, incident);

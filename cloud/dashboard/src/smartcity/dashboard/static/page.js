@@ -1,5 +1,5 @@
 // Takes in what the server sends and shows it. All texts of devices go through textContent: none can become markup.
-"use strict";
+import { RouteMap } from "./map.js";
 
 const FRAME_INTERVAL_MS = 1500;
 const RATE_WINDOW_S = 5;
@@ -171,7 +171,7 @@ async function start() {
   listen();
   const routes = await (await fetch("/routes.json")).json();
   maps = routes.map((route) => new RouteMap(route, at("maps")));
-  at("attribution").textContent = `Roads: ${routes.map((route) => route.attribution).join(" ")}`;
+  at("attribution").textContent = `Map: Natural Earth. Roads: ${routes.map((route) => route.attribution).join(" ")}`;
   isDirty = true;
   const redraw = () => { isDirty = true; };
   window.addEventListener("resize", redraw);
