@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,8 @@ from .verify.report import Report
 LOOK_INTERVAL_S = 1.0
 CATCH_UP_TIMEOUT_S = 180.0
 _COUNT_LAKE_EVERY = 3
+FIRST = ("bridge", "aws")
+"""With what they need, these let devices drive. Kafka keeps their readings until the lake is up."""
 
 Say = Callable[[str], None]
 Look = Callable[[Stages], None]
@@ -74,7 +77,7 @@ class Outcome:
 
 
 def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> Outcome:
-    """Brings the stack up, drives, waits for the lake, verifies, brings marts and warehouse up to date, and asks. The
+    """Brings the stack up, drives meanwhile, waits for the lake, verifies, brings marts and warehouse up to date, and asks. The
     stack stays up.
 
     Args:
@@ -85,21 +88,24 @@ def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> O
         LocalError: a part of the stack does not start or answer, or the devices fail.
     """
     clock = _Laps()
-    addresses = stack.up(progress=say, secure=settings.secure)
-    if addresses is None:
-        raise DemoError("the stack is not complete: see smartcity status")
+    stack.up(only=FIRST, progress=say, secure=settings.secure)
     clock.lap("up")
+    place = stack.place()
     lake = Lake(LakeAccess.from_environment(stack.environment()))
     state = stack.layout.var / "sim" / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    with KafkaCounter(addresses.kafka) as kafka:
+    with KafkaCounter(place.address("kafka")) as kafka, ThreadPoolExecutor(1) as pool:
         watch = _Watch(log=LogCounter(state / "outbox.db"), kafka=kafka, lake=lake)
         log = stack.layout.log("demo-sim")
-        bundles = device_bundles(stack.layout, device_names(settings)) if stack.place().secure else None
-        with Drive(addresses, settings, state, log, say, identity=bundles) as drive:
+        bundles = device_bundles(stack.layout, device_names(settings)) if place.secure else None
+        rest = pool.submit(stack.up, progress=say, secure=settings.secure)
+        with Drive(place.address("mqtt"), settings, state, log, say, identity=bundles) as drive:
             while drive.running:
                 look(watch.stages())
                 drive.wait(LOOK_INTERVAL_S)
+                if rest.done():
+                    rest.result()  # What did not start is told at once.
             summary = drive.summary()
+        rest.result()
         clock.lap("drive")
         look(_catch_up(watch, look, say))
         clock.lap("catch_up")

@@ -17,7 +17,6 @@ from smartcity.contracts.envelope import format_time
 from smartcity.contracts.routes import ROUTE_NAMES
 
 from .errors import LocalError
-from .stack import Addresses
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 """Morning in Toronto, noon in London; long ago, so that no event time lies in the future."""
@@ -52,7 +51,7 @@ class Drive:
 
     def __init__(
         self,
-        addresses: Addresses,
+        broker: str,
         settings: DemoSettings,
         state: Path,
         log: Path,
@@ -61,7 +60,7 @@ class Drive:
         identity: Path | None = None,
     ) -> None:
         self._command = [
-            *(str(SIMULATOR), "run", "--broker", addresses.mqtt, "--vehicles", "1"),
+            *(str(SIMULATOR), "run", "--broker", broker, "--vehicles", "1"),
             *(part for name in ROUTE_NAMES for part in ("--route", name)),
             *("--seed", str(settings.seed), "--start", format_time(settings.start), "--speed", f"{settings.speed:g}"),
             *("--state", str(state), "--until", "arrived", "--json"),

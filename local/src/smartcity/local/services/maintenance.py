@@ -15,6 +15,12 @@ def _command(place: Place) -> list[str]:
     return [*command, "--bucket", BUCKET, "--jars", str(place.layout.jars("spark"))]
 
 
+def _environment(place: Place) -> dict[str, str]:
+    """Its runs last a minute here: the second compiler would cost more than it saves."""
+    lake = LAKE.environment(place) if LAKE.environment else {}
+    return {**lake, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+
+
 def _probe(place: Place) -> str | None:
     """It listens nowhere: that it lives is all there is to ask, and is asked of every service."""
     return None
@@ -25,7 +31,7 @@ MAINTENANCE = Service(
     needs=("lake",),
     prepare=LAKE.prepare,
     command=_command,
-    environment=LAKE.environment,
+    environment=_environment,
     probe=_probe,
     uses_aws=True,
     stop_timeout_s=40,
