@@ -77,8 +77,8 @@ class Outcome:
 
 
 def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> Outcome:
-    """Brings the stack up, drives meanwhile, waits for the lake, verifies, brings marts and warehouse up to date, and asks. The
-    stack stays up.
+    """Brings the stack up, drives meanwhile, waits for the lake, verifies, brings marts and warehouse up to date, and
+    asks. The stack stays up.
 
     Args:
         say: told what happens, line by line.

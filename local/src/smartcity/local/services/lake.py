@@ -21,7 +21,8 @@ def _command(place: Place) -> list[str]:
     return [*command, "--http", place.address("lake_http")]
 
 
-def _environment(place: Place) -> dict[str, str]:
+def spark_environment(place: Place) -> dict[str, str]:
+    """What Spark needs beside what every service gets."""
     local = place.layout.data("spark-scratch")
     return {"JAVA_HOME": str(find_java().home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(local)}
 
@@ -36,7 +37,7 @@ LAKE = Service(
     ports={"lake_http": 8082},
     prepare=_prepare,
     command=_command,
-    environment=_environment,
+    environment=spark_environment,
     probe=_probe,
     uses_aws=True,
     start_timeout_s=300,

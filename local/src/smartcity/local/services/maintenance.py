@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..environment import BUCKET
-from .lake import LAKE
+from .lake import LAKE, spark_environment
 from .service import Place, Service, console_script
 
 EVERY = "1h"
@@ -17,8 +17,7 @@ def _command(place: Place) -> list[str]:
 
 def _environment(place: Place) -> dict[str, str]:
     """Its runs last a minute here: the second compiler would cost more than it saves."""
-    lake = LAKE.environment(place) if LAKE.environment else {}
-    return {**lake, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+    return {**spark_environment(place), "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
 
 
 def _probe(place: Place) -> str | None:
