@@ -6,14 +6,9 @@ What is drawn of it can be looked at; what is asked of it has one answer. Nothin
 from __future__ import annotations
 
 import datetime as dt
-import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyiceberg.catalog.glue import GlueCatalog
 
 from smartcity.aws.marts import register_marts
 from smartcity.aws.prepare import prepare
@@ -25,7 +20,7 @@ from smartcity.contracts.streams import STREAMS
 from smartcity.contracts.tables import lake_columns
 
 from .conftest import Endpoints
-from .test_aws_saved_queries import ARROW
+from .lake_files import Rows, catalog_of, write_mart, write_table
 
 HOURS = 72
 KM_STEP = 4
@@ -39,40 +34,27 @@ JPEG_KEY = f"frames/ab/{'ab' * 32}.jpg"
 JPEG = b"\xff\xd8\xff\xe0 a frame"
 _PLAIN: dict[Kind, Any] = {Kind.STRING: "-", Kind.INTEGER: 1, Kind.NUMBER: 1.0, Kind.STRINGS: [], Kind.BOOLEAN: True}
 
-Rows = list[dict[str, Any]]
-
 
 def fill(settings: Settings, endpoints: Endpoints, now: dt.datetime, *, marts: bool = True) -> None:
     """The tables, and the marts where they are wanted: rows of the HOURS full hours before `now`'s."""
     clients = {name: endpoints.client(name) for name in ("s3", "glue", "athena")}
     prepare(settings, **clients)
     start = now.replace(minute=0, second=0, microsecond=0) - HOURS * HOUR
-    catalog = GlueCatalog("likely", **{**endpoints.iceberg_properties(), "warehouse": settings.warehouse})
+    catalog = catalog_of(settings, endpoints)
     for stream in STREAMS:
-        wanted = lake_columns(stream)
-        table = catalog.create_table(f"{settings.database}.{stream.table}", schema=_schema(wanted))
-        table.append(_arrow(list(ROWS.get(stream.name, _none)(start)), wanted, now))
+        rows = ROWS.get(stream.name, _none)(start)
+        write_table(catalog, settings, stream, _filled(rows, lake_columns(stream), now))
     clients["s3"].put_object(Bucket=settings.bucket, Key=JPEG_KEY, Body=JPEG)
     if not marts:
         return
     for mart in MARTS:
-        by_day: dict[dt.date, Rows] = {}
-        for row in ROWS[mart.name](start):
-            by_day.setdefault(row[mart.time_column].date(), []).append(row)
-        for day, rows in by_day.items():
-            file = io.BytesIO()
-            pq.write_table(_arrow(rows, mart.columns, now), file)
-            clients["s3"].put_object(Bucket=settings.bucket, Key=mart.key(day), Body=file.getvalue())
+        write_mart(clients["s3"], settings, mart, _filled(ROWS[mart.name](start), mart.columns, now))
     register_marts(settings, s3=clients["s3"], glue=clients["glue"])
 
 
-def _schema(wanted: tuple[Column, ...]) -> Any:
-    return pa.schema([pa.field(each.name, ARROW[each.kind]) for each in wanted])
-
-
-def _arrow(rows: Rows, wanted: tuple[Column, ...], now: dt.datetime) -> Any:
+def _filled(rows: Iterable[dict[str, Any]], wanted: tuple[Column, ...], now: dt.datetime) -> Rows:
     given = {each.name: _PLAIN.get(each.kind, now) for each in wanted if not each.nullable}
-    return pa.Table.from_pylist([given | row for row in rows], schema=_schema(wanted))
+    return [given | row for row in rows]
 
 
 def _none(start: dt.datetime) -> Iterator[dict[str, Any]]:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import random
 from collections.abc import Sequence
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyiceberg.catalog.glue import GlueCatalog
 
 from smartcity.aws.marts import register_marts
 from smartcity.aws.prepare import prepare
@@ -22,7 +17,7 @@ from smartcity.contracts.streams import STREAMS
 from smartcity.contracts.tables import lake_columns
 
 from .conftest import Endpoints
-from .test_aws_saved_queries import ARROW
+from .lake_files import by_day, catalog_of, write_mart, write_table
 
 ROWS = 3_000
 DAYS = 3
@@ -57,30 +52,13 @@ def fill(settings: Settings, endpoints: Endpoints, now: dt.datetime, seed: int) 
     rng = random.Random(seed)
     clients = {name: endpoints.client(name) for name in ("s3", "glue", "athena")}
     prepare(settings, **clients)
-    catalog = GlueCatalog("random", **{**endpoints.iceberg_properties(), "warehouse": settings.warehouse})
+    catalog = catalog_of(settings, endpoints)
     for stream in STREAMS:
-        columns = lake_columns(stream)
-        schema = _schema(columns)
-        table = catalog.create_table(f"{settings.database}.{stream.table}", schema=schema)
-        for rows in _by_day(_rows(rng, columns, now), "timestamp").values():
-            table.append(pa.Table.from_pylist(rows, schema=schema))
+        days = by_day(_rows(rng, lake_columns(stream), now), "timestamp")
+        write_table(catalog, settings, stream, *days.values())
     for mart in MARTS:
-        for day, rows in _by_day(_rows(rng, mart.columns, now), mart.time_column).items():
-            file = io.BytesIO()
-            pq.write_table(pa.Table.from_pylist(rows, schema=_schema(mart.columns)), file)
-            clients["s3"].put_object(Bucket=settings.bucket, Key=mart.key(day), Body=file.getvalue())
+        write_mart(clients["s3"], settings, mart, _rows(rng, mart.columns, now))
     register_marts(settings, s3=clients["s3"], glue=clients["glue"])
-
-
-def _by_day(rows: list[dict[str, Any]], column: str) -> dict[dt.date, list[dict[str, Any]]]:
-    found: dict[dt.date, list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row[column].date(), []).append(row)
-    return found
-
-
-def _schema(columns: Sequence[Column]) -> pa.Schema:
-    return pa.schema([pa.field(each.name, ARROW[each.kind]) for each in columns])
 
 
 def _rows(rng: random.Random, columns: Sequence[Column], now: dt.datetime) -> list[dict[str, Any]]:

@@ -4,13 +4,9 @@ them, with their computed defaults, and as `smartcity.aws.dashboard.ask` makes t
 from __future__ import annotations
 
 import datetime as dt
-import io
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from pyiceberg.catalog.glue import GlueCatalog
 
 from smartcity.aws.dashboard.ask import Choices, choices_query, visual_query
 from smartcity.aws.dashboard.city import DASHBOARD
@@ -22,19 +18,12 @@ from smartcity.aws.query import run_query
 from smartcity.aws.settings import Settings
 from smartcity.contracts.fields import Column
 from smartcity.contracts.fields import Kind as FieldKind
-from smartcity.contracts.marts import MARTS, Mart
+from smartcity.contracts.marts import MARTS
 from smartcity.contracts.streams import STREAMS
 from smartcity.contracts.tables import lake_columns
 
-ARROW = {
-    FieldKind.STRING: pa.string(),
-    FieldKind.INTEGER: pa.int64(),
-    FieldKind.NUMBER: pa.float64(),
-    FieldKind.BOOLEAN: pa.bool_(),
-    FieldKind.TIMESTAMP: pa.timestamp("us", "UTC"),
-    FieldKind.STRINGS: pa.list_(pa.string()),
-    FieldKind.BYTES: pa.binary(),
-}
+from .lake_files import catalog_of, write_mart, write_table
+
 SETTINGS = Settings(bucket="board-lake", database="board", workgroup="board", region="us-east-1", query_timeout_s=60)
 NOW = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
 HOUR, MINUTE = dt.timedelta(hours=1), dt.timedelta(minutes=1)
@@ -102,10 +91,6 @@ SQL_TYPES = {
 }
 
 
-def _schema(wanted: tuple[Column, ...]) -> Any:
-    return pa.schema([pa.field(each.name, ARROW[each.kind]) for each in wanted])
-
-
 def _rows(name: str, wanted: tuple[Column, ...]) -> list[dict[str, Any]]:
     """The rows, the columns that must not be null filled in."""
     plain = {FieldKind.STRING: "a", FieldKind.INTEGER: 1, FieldKind.NUMBER: 1.0, FieldKind.STRINGS: []}
@@ -118,24 +103,13 @@ def _rows(name: str, wanted: tuple[Column, ...]) -> list[dict[str, Any]]:
 def athena(aws_endpoints: Any) -> Any:
     clients = {name: aws_endpoints.client(name) for name in ("s3", "glue", "athena")}
     prepare(SETTINGS, **clients)
-    catalog = GlueCatalog("board", **{**aws_endpoints.iceberg_properties(), "warehouse": SETTINGS.warehouse})
+    catalog = catalog_of(SETTINGS, aws_endpoints)
     for stream in STREAMS:
-        wanted = lake_columns(stream)
-        table = catalog.create_table(f"{SETTINGS.database}.{stream.table}", schema=_schema(wanted))
-        table.append(pa.Table.from_pylist(_rows(stream.name, wanted), schema=_schema(wanted)))
+        write_table(catalog, SETTINGS, stream, _rows(stream.name, lake_columns(stream)))
     for mart in MARTS:
-        _write_mart(clients["s3"], mart)
+        write_mart(clients["s3"], SETTINGS, mart, _rows(mart.name, mart.columns))
     register_marts(SETTINGS, s3=clients["s3"], glue=clients["glue"])
     return clients["athena"]
-
-
-def _write_mart(s3: Any, mart: Mart) -> None:
-    rows = _rows(mart.name, mart.columns)
-    for day in {row[mart.time_column].date() for row in rows}:
-        of_day = [row for row in rows if row[mart.time_column].date() == day]
-        file = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(of_day, schema=_schema(mart.columns)), file)
-        s3.put_object(Bucket=SETTINGS.bucket, Key=mart.key(day), Body=file.getvalue())
 
 
 def _ask(athena: Any, sql: str) -> list[tuple[Any, ...]]:

@@ -4,13 +4,9 @@ contract's columns. That tables and marts agree on more than this is what tests/
 from __future__ import annotations
 
 import datetime as dt
-import io
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from pyiceberg.catalog.glue import GlueCatalog
 
 from smartcity.aws.engine import Engine
 from smartcity.aws.load import load
@@ -22,20 +18,12 @@ from smartcity.aws.questions import QUESTIONS, require_equal
 from smartcity.aws.saved import parameters, reads_marts, saved_names, saved_query, saved_sql
 from smartcity.aws.settings import Settings
 from smartcity.aws.warehouse import Warehouse, open_warehouse
-from smartcity.contracts.fields import Column, Kind
-from smartcity.contracts.marts import MARTS, Mart
+from smartcity.contracts.fields import Kind
+from smartcity.contracts.marts import MARTS
 from smartcity.contracts.streams import STREAMS
-from smartcity.contracts.tables import lake_columns
 
-ARROW = {
-    Kind.STRING: pa.string(),
-    Kind.INTEGER: pa.int64(),
-    Kind.NUMBER: pa.float64(),
-    Kind.BOOLEAN: pa.bool_(),
-    Kind.TIMESTAMP: pa.timestamp("us", "UTC"),
-    Kind.STRINGS: pa.list_(pa.string()),
-    Kind.BYTES: pa.binary(),
-}
+from .lake_files import catalog_of, write_mart, write_table
+
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 SETTINGS = Settings(
     bucket="saved-lake", database="saved", workgroup="saved", stack="saved", region="us-east-1", query_timeout_s=60
@@ -169,10 +157,6 @@ FILLED: dict[Kind, Any] = {
 }
 
 
-def _schema(wanted: tuple[Column, ...]) -> Any:
-    return pa.schema([pa.field(each.name, ARROW[each.kind]) for each in wanted])
-
-
 @pytest.fixture(scope="module")
 def athena(aws_endpoints: Any) -> Any:
     clients = {name: aws_endpoints.client(name) for name in ("s3", "glue", "athena")}
@@ -180,32 +164,19 @@ def athena(aws_endpoints: Any) -> Any:
     assert sum(": created" in line for line in created) == 3
     assert not any(": created" in line for line in prepare(SETTINGS, **clients))
     assert not any(" not " in line for line in created)
-    properties = {**aws_endpoints.iceberg_properties(), "warehouse": SETTINGS.warehouse}
-    catalog = GlueCatalog("saved", **properties)
+    catalog = catalog_of(SETTINGS, aws_endpoints)
+    given = {"timestamp": NOON, "kafka_at": NOON, "lake_at": NOON, "device_id": "car-1", "fuel_type": "petrol"}
     for stream in STREAMS:
-        schema = _schema(lake_columns(stream))
-        given = {"timestamp": NOON, "kafka_at": NOON, "lake_at": NOON, "device_id": "car-1", "fuel_type": "petrol"}
-        rows = [{**given, **row} for row in ROWS[stream.name]]
-        table = catalog.create_table(f"{SETTINGS.database}.{stream.table}", schema=schema)
-        table.append(pa.Table.from_pylist(rows, schema=schema))
+        write_table(catalog, SETTINGS, stream, [{**given, **row} for row in ROWS[stream.name]])
     for mart in MARTS:
-        _write_mart(clients["s3"], mart)
+        # What a test does not care for, and the contract asks for.
+        filled = {each.name: FILLED[each.kind] for each in mart.columns if not each.nullable}
+        write_mart(clients["s3"], SETTINGS, mart, [{**filled, **row} for row in ROWS.get(mart.name, [])])
     marts = {name: clients[name] for name in ("s3", "glue")}
     days = {mart.name: len({row[mart.time_column].date() for row in ROWS.get(mart.name, [])}) for mart in MARTS}
     assert register_marts(SETTINGS, **marts) == days
     assert not any(register_marts(SETTINGS, **marts).values())
     return clients["athena"]
-
-
-def _write_mart(s3: Any, mart: Mart) -> None:
-    # What a test does not care for, and the contract asks for.
-    rows = [{**{each.name: FILLED[each.kind] for each in mart.columns if not each.nullable}, **row}
-            for row in ROWS.get(mart.name, [])]  # fmt: skip
-    for day in {row[mart.time_column].date() for row in rows}:
-        of_day = [row for row in rows if row[mart.time_column].date() == day]
-        file = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(of_day, schema=_schema(mart.columns)), file)
-        s3.put_object(Bucket=SETTINGS.bucket, Key=mart.key(day), Body=file.getvalue())
 
 
 @pytest.fixture(scope="module")
