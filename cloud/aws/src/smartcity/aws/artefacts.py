@@ -15,14 +15,14 @@ from typing import Any
 
 import botocore.exceptions
 
-from .clients import error_code
+from .buckets import MISSING, block_public_access, create_bucket, encrypt
+from .clients import error_code, error_message
 from .errors import ConflictError, ServiceError
 
 EXPIRY_DAYS = 1
 CREATE_ATTEMPTS_MAX = 10
 CREATE_WAIT_S = 3.0
 """S3 needs a moment before it gives the name of a bucket that was just removed to a new one."""
-_MISSING = ("404", "NoSuchBucket", "NotFound")
 _DENIED = ("403", "AccessDenied", "Forbidden")
 
 
@@ -79,7 +79,7 @@ def remove_artefacts(*, s3: Any, sts: Any) -> list[str]:
                 s3.delete_objects(**owner, Delete={"Objects": keys, "Quiet": True})
         s3.delete_bucket(**owner)
     except botocore.exceptions.ClientError as error:
-        return [] if error_code(error) in _MISSING else [f"bucket {name}: stays: {_reason(error)}"]
+        return [] if error_code(error) in MISSING else [f"bucket {name}: stays: {_reason(error)}"]
     return [f"bucket {name}: removed"]
 
 
@@ -94,15 +94,12 @@ def _ensure(s3: Any, name: str, account: str, sleep: Callable[[float], None]) ->
                 f"the bucket {name}, through which the template goes to CloudFormation, is another account's, or these "
                 "credentials may not see it (s3:ListBucket)"
             ) from None
-        if error_code(error) not in _MISSING:
+        if error_code(error) not in MISSING:
             raise
-    region = s3.meta.region_name
-    # us-east-1 is the one region that must not be named.
-    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     for _ in range(CREATE_ATTEMPTS_MAX):
         try:
             with _explained(name):
-                s3.create_bucket(Bucket=name, **place)
+                create_bucket(s3, name)
             return True
         except botocore.exceptions.ClientError as error:
             if error_code(error) == "BucketAlreadyOwnedByYou":
@@ -121,10 +118,8 @@ def _ensure(s3: Any, name: str, account: str, sleep: Callable[[float], None]) ->
 def _protect(s3: Any, name: str, account: str) -> None:
     """Its settings, written each time: who made it may have been stopped half way."""
     owner = {"Bucket": name, "ExpectedBucketOwner": account}
-    blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-    s3.put_public_access_block(**owner, PublicAccessBlockConfiguration=dict.fromkeys(blocks, True))
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    s3.put_bucket_encryption(**owner, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    block_public_access(s3, name, ExpectedBucketOwner=account)
+    encrypt(s3, name, ExpectedBucketOwner=account)
     partition = s3.meta.partition
     statement = {
         "Sid": "TlsOnly",
@@ -159,4 +154,4 @@ def _explained(name: str) -> Iterator[None]:
 
 
 def _reason(error: Any) -> str:
-    return f"{error_code(error)}: {error.response.get('Error', {}).get('Message', '')}"
+    return f"{error_code(error)}: {error_message(error)}"

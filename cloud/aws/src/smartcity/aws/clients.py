@@ -111,8 +111,7 @@ def _unreachable(error: Any) -> EndpointError:
 
 
 def _refusal(error: Any) -> AwsError:
-    code = error.response.get("Error", {}).get("Code", "")
-    message = error.response.get("Error", {}).get("Message", "")
+    code, message = error_code(error), error_message(error)
     if code in _EXPIRED:
         return CredentialsError(
             f"the credentials have expired ({code}: {message}). Get new ones, or log in again (`aws sso login`)"
@@ -131,3 +130,8 @@ def _refusal(error: Any) -> AwsError:
 def error_code(error: Any) -> str:
     """The code of a botocore ClientError."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def error_message(error: Any) -> str:
+    """What a botocore ClientError says."""
+    return str(error.response.get("Error", {}).get("Message", ""))

@@ -9,6 +9,7 @@ from typing import Any
 
 import botocore.exceptions
 
+from .buckets import MISSING
 from .clients import error_code
 from .errors import DeploymentError
 from .progress import GONE, follow, seen_events
@@ -16,7 +17,6 @@ from .stack import Stack
 
 _AT_ONCE_MAX = 1000
 """Objects in one DeleteObjects, by S3's limit."""
-_NO_BUCKET = ("NoSuchBucket", "404", "NotFound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def holdings(stack: Stack, *, s3: Any, glue: Any) -> Holdings:
             objects += len(page.get("Versions", []))
             size += sum(each["Size"] for each in page.get("Versions", []))
     except botocore.exceptions.ClientError as error:
-        if error_code(error) not in _NO_BUCKET:
+        if error_code(error) not in MISSING:
             raise
         return Holdings(bucket=bucket, objects=None, bytes=0, database=database, tables=_tables(glue, database))
     return Holdings(bucket=bucket, objects=objects, bytes=size, database=database, tables=_tables(glue, database))
@@ -85,7 +85,7 @@ def remove_data(held: Holdings, *, s3: Any, glue: Any) -> Iterator[str]:
             s3.delete_bucket(Bucket=held.bucket)
             yield f"bucket {held.bucket}: removed"
         except botocore.exceptions.ClientError as error:
-            if error_code(error) not in _NO_BUCKET:
+            if error_code(error) not in MISSING:
                 raise
     if held.tables is not None:
         try:

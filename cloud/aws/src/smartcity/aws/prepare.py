@@ -6,6 +6,7 @@ from typing import Any
 
 import botocore.exceptions
 
+from .buckets import MISSING, block_public_access, create_bucket, encrypt
 from .clients import client, error_code, explained
 from .errors import ConflictError
 from .settings import Settings
@@ -29,10 +30,10 @@ def prepare(settings: Settings, *, s3: Any = None, glue: Any = None, athena: Any
 
 
 def _bucket(s3: Any, name: str) -> list[str]:
-    lines = [_create_bucket(s3, name)]
+    lines = [_make_bucket(s3, name)]
     protections = (
-        ("public access blocked", _block_public_access),
-        ("encrypted at rest (SSE-S3)", _encrypt),
+        ("public access blocked", block_public_access),
+        ("encrypted at rest (SSE-S3)", encrypt),
     )
     for what, protect in protections:
         try:
@@ -45,7 +46,7 @@ def _bucket(s3: Any, name: str) -> list[str]:
     return lines
 
 
-def _create_bucket(s3: Any, name: str) -> str:
+def _make_bucket(s3: Any, name: str) -> str:
     try:
         s3.head_bucket(Bucket=name)
         return f"bucket {name}: there"
@@ -55,13 +56,10 @@ def _create_bucket(s3: Any, name: str) -> str:
                 f"the bucket {name} belongs to another account, or these credentials may not see it: "
                 "choose another name with SMARTCITY_BUCKET"
             ) from None
-        if error_code(error) not in ("404", "NoSuchBucket", "NotFound"):
+        if error_code(error) not in MISSING:
             raise
-    region = s3.meta.region_name
-    # us-east-1 is the one region that must not be named.
-    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
-        s3.create_bucket(Bucket=name, **place)
+        create_bucket(s3, name)
     except botocore.exceptions.ClientError as error:
         if error_code(error) == "BucketAlreadyOwnedByYou":
             return f"bucket {name}: there"
@@ -71,23 +69,6 @@ def _create_bucket(s3: Any, name: str) -> str:
             ) from None
         raise
     return f"bucket {name}: created"
-
-
-def _block_public_access(s3: Any, name: str) -> None:
-    s3.put_public_access_block(
-        Bucket=name,
-        PublicAccessBlockConfiguration={
-            "BlockPublicAcls": True,
-            "IgnorePublicAcls": True,
-            "BlockPublicPolicy": True,
-            "RestrictPublicBuckets": True,
-        },
-    )
-
-
-def _encrypt(s3: Any, name: str) -> None:
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
 
 
 def _database(glue: Any, settings: Settings) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import botocore.exceptions
 
+from .clients import error_message
 from .errors import DeploymentError
 from .stack import find_stack, pauses_s
 
@@ -49,7 +50,8 @@ def follow(
         DeploymentError: it does not rest within `OPERATION_TIMEOUT_S`; it goes on at AWS.
     """
     begin, failures, known = clock(), [], set(seen)
-    for pause_s in pauses_s():
+    pauses = pauses_s()
+    while True:
         stack = find_stack(cloudformation, stack_id)
         for event in reversed(_events(cloudformation, stack_id)):
             if event["EventId"] in known:
@@ -66,8 +68,7 @@ def follow(
                 f"the stack is still in {status} after {OPERATION_TIMEOUT_S:g} s; it goes on at AWS: "
                 "`smartcity-aws status` shows how it ends"
             )
-        sleep(pause_s)
-    raise AssertionError("pauses do not end")
+        sleep(next(pauses))
 
 
 def _events(cloudformation: Any, stack_id: str) -> list[dict[str, Any]]:
@@ -76,7 +77,7 @@ def _events(cloudformation: Any, stack_id: str) -> list[dict[str, Any]]:
         pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
         return [event for page in pages for event in page["StackEvents"]]
     except botocore.exceptions.ClientError as error:
-        if "does not exist" in error.response.get("Error", {}).get("Message", ""):
+        if "does not exist" in error_message(error):
             return []
         raise
 

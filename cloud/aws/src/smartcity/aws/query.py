@@ -12,7 +12,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from .clients import client, explained
+from .clients import client, error_message, explained
 from .errors import QueryFailedError, QueryTimeoutError, WorkgroupError
 from .settings import Settings
 
@@ -83,7 +83,7 @@ def _start(athena: Any, sql: str, settings: Settings) -> str:
             WorkGroup=settings.workgroup,
         )
     except botocore.exceptions.ClientError as error:
-        message = error.response.get("Error", {}).get("Message", "")
+        message = error_message(error)
         if "workgroup" in message.lower() and "not found" in message.lower():
             raise WorkgroupError(
                 f"the Athena workgroup {settings.workgroup} is missing: run `smartcity-aws prepare`, "

@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from .clients import error_code
+from .clients import error_code, error_message
 from .errors import DeploymentError, StackStateError
 from .parameters import to_send
 
@@ -74,7 +74,7 @@ def find_stack(cloudformation: Any, name: str) -> Stack | None:
     try:
         found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except botocore.exceptions.ClientError as error:
-        message = error.response.get("Error", {}).get("Message", "")
+        message = error_message(error)
         if error_code(error) == "ValidationError" and "does not exist" in message:
             return None
         raise
@@ -154,7 +154,7 @@ def make_change_set(
             **options,
         )
     except botocore.exceptions.ClientError as error:
-        if stack is None or not _says_no_changes(error.response.get("Error", {}).get("Message", "")):
+        if stack is None or not _says_no_changes(error_message(error)):
             raise
         return ChangeSet(name="", stack_id=stack.stack_id, changes=(), creates=False)
     change_set = ChangeSet(name=made["Id"], stack_id=made["StackId"], changes=(), creates=stack is None)

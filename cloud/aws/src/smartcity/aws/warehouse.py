@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from .clients import client, error_code, explained
+from .clients import client, error_code, error_message, explained
 from .errors import WarehouseError
 from .query import Column, Result
 from .settings import Settings
@@ -85,7 +85,7 @@ class Warehouse:
             except botocore.exceptions.ClientError as error:
                 if error_code(error) not in ("ResourceNotFoundException", "ValidationException"):
                     raise
-                message = error.response.get("Error", {}).get("Message", "")
+                message = error_message(error)
                 raise WarehouseError(
                     f"Redshift does not take statements for the workgroup {self.workgroup}: {message}. "
                     "`smartcity-aws deploy --parameter CreateRedshift=true` makes it"

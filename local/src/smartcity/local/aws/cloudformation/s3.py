@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from smartcity.aws.buckets import create_bucket
+
 from .kinds import Kind, Made, PropertyError, Wanted
 
 _SETTINGS = {
@@ -41,10 +43,8 @@ class Bucket(_OfS3):
         return self.is_there("HeadBucket", {"Bucket": physical_id})
 
     def create(self, wanted: Wanted) -> Made:
-        name, region = self.identity(wanted), self.client.meta.region_name
-        # us-east-1 is the one region that must not be named.
-        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        self.client.create_bucket(Bucket=name, **place)
+        name = self.identity(wanted)
+        create_bucket(self.client, name)
         return self.update(name, wanted, {})
 
     def update(self, physical_id: str, wanted: Wanted, before: Mapping[str, Any]) -> Made:

@@ -1,0 +1,28 @@
+"""What every bucket of ours is: made where the region's rule allows, closed to the public, and encrypted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MISSING = ("404", "NoSuchBucket", "NotFound")
+"""Codes with which S3 says that a bucket is not there."""
+_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+def create_bucket(s3: Any, name: str) -> None:
+    """In the client's region; botocore's ClientError where S3 refuses."""
+    region = s3.meta.region_name
+    # us-east-1 is the one region that must not be named.
+    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    s3.create_bucket(Bucket=name, **place)
+
+
+def block_public_access(s3: Any, name: str, **owner: str) -> None:
+    """All four blocks. `owner`: ExpectedBucketOwner, where another's bucket of the name must not be touched."""
+    s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=dict.fromkeys(_BLOCKS, True), **owner)
+
+
+def encrypt(s3: Any, name: str, **owner: str) -> None:
+    """SSE-S3 for what is written from now on; `owner` as above."""
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]}, **owner)
