@@ -25,7 +25,7 @@ from smartcity.edge.capture.connection import Broker, Connection
 from smartcity.edge.capture.detect import ReadOptions
 from smartcity.edge.capture.formats.mcap import McapWriter
 from smartcity.edge.capture.message import Findings, Message
-from smartcity.edge.capture.packets import publish_packet, user_properties
+from smartcity.edge.capture.packets import publish_packet
 from smartcity.edge.main import main
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
@@ -390,7 +390,7 @@ def test_loop_and_restamp_make_new_readings_and_receipts_stay_out(mosquitto: Mos
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert json.loads(output)["left_out"]["receipts"] >= 2
-    pairs = [dict(user_properties(message.properties)) for message in listener.heard if message.properties]
+    pairs = [dict(mqtt.user_properties(message.properties)) for message in listener.heard if message.properties]
     assert not [message for message in listener.heard if message.payload == b"no"]
     ids = [pair["id"] for pair in pairs if "originalid" in pair]
     assert len(ids) == len(set(ids)) > 60

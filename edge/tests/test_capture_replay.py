@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from smartcity.contracts import mqtt
 from smartcity.contracts.envelope import Envelope, format_time, read_envelope
-from smartcity.edge.capture import detect, info, packets
+from smartcity.edge.capture import detect, info
 from smartcity.edge.capture.choose import Choice, Remap, matches
 from smartcity.edge.capture.detect import ReadOptions
 from smartcity.edge.capture.errors import CaptureError
@@ -63,7 +63,7 @@ def test_what_is_no_topic_is_left_out_and_named(topic: str) -> None:
 
 
 def envelope_of(message: Message) -> Envelope:
-    found = read_envelope(packets.user_properties(message.properties))
+    found = read_envelope(mqtt.user_properties(message.properties))
     assert found is not None
     return found
 
@@ -168,7 +168,7 @@ def test_a_new_boot_per_device_and_pass_and_the_original_id_stays() -> None:
     ]  # fmt: skip
     again = Restamp(times=False, boots=True, mint=lambda: next(boots)).apply(found[0], NOW_NS, None)
     assert envelope_of(again).id == "3333333333333333.1"
-    assert dict(packets.user_properties(again.properties))["originalid"] == f"{BOOT}.1"
+    assert dict(mqtt.user_properties(again.properties))["originalid"] == f"{BOOT}.1"
 
 
 def test_minted_boots_differ_each_time() -> None:

@@ -67,7 +67,20 @@ def test_merged_spans_cover_all_and_keep_the_newest_apart() -> None:
 def test_frames_are_put_once_per_key() -> None:
     put: list[str] = []
     assert upload_distinct([("a", b"1"), ("b", b"2"), ("a", b"1")], lambda key, _: put.append(key)) == 2
-    assert put == ["a", "b"]
+    assert sorted(put) == ["a", "b"]
+
+
+def test_a_frame_that_cannot_be_put_fails_the_batch_and_ends_the_uploads() -> None:
+    put: list[str] = []
+
+    def refuse_the_third(key: str, _: bytes) -> None:
+        put.append(key)
+        if key == "2":
+            raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        upload_distinct(((str(number), b"") for number in range(1000)), refuse_the_third)
+    assert len(put) < 100
 
 
 def test_missing_jars_are_named_with_the_remedy(tmp_path: Path) -> None:

@@ -164,6 +164,21 @@ def split_properties(properties: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
+def user_pair(value: bytes) -> tuple[str, str]:
+    """Name and value of a user property. What is not UTF-8 is shown with replacement characters."""
+    middle = after_prefixed(value, 0)
+    return value[2:middle].decode(errors="replace"), value[middle + 2 :].decode(errors="replace")
+
+
+def user_properties(properties: bytes) -> list[tuple[str, str]]:
+    """Names and values in their order.
+
+    Raises:
+        MalformedPacketError: as `split_properties`.
+    """
+    return [user_pair(value) for kind, value in split_properties(properties) if kind == USER_PROPERTY]
+
+
 def after_prefixed(data: bytes, at: int) -> int:
     """Where a value behind its two-byte length ends; beyond the data where it is cut."""
     return at + 2 + int.from_bytes(data[at : at + 2]) if at + 2 <= len(data) else len(data) + 1

@@ -38,8 +38,8 @@ from .verify.report import Report
 LOOK_INTERVAL_S = 1.0
 CATCH_UP_TIMEOUT_S = 180.0
 _COUNT_LAKE_EVERY = 3
-FIRST = ("bridge", "aws")
-"""With what they need, these let devices drive. Kafka keeps their readings until the lake is up."""
+FIRST = ("bridge",)
+"""With what it needs, this lets devices drive. Kafka keeps their readings until the lake is up."""
 
 Say = Callable[[str], None]
 Look = Callable[[Stages], None]
@@ -91,14 +91,16 @@ def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> O
     stack.up(only=FIRST, progress=say, secure=settings.secure)
     clock.lap("up")
     place = stack.place()
-    lake = Lake(LakeAccess.from_environment(stack.environment()))
     state = stack.layout.var / "sim" / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     with KafkaCounter(place.address("kafka")) as kafka, ThreadPoolExecutor(1) as pool:
-        watch = _Watch(log=LogCounter(state / "outbox.db"), kafka=kafka, lake=lake)
+        kafka_base = kafka.look()
         log = stack.layout.log("demo-sim")
         bundles = device_bundles(stack.layout, device_names(settings)) if place.secure else None
-        rest = pool.submit(stack.up, progress=say, secure=settings.secure)
         with Drive(place.address("mqtt"), settings, state, log, say, identity=bundles) as drive:
+            stack.up(only=("aws",), progress=say, secure=settings.secure)
+            lake = Lake(LakeAccess.from_environment(stack.environment()))
+            watch = _Watch(log=LogCounter(state / "outbox.db"), kafka=kafka, kafka_base=kafka_base, lake=lake)
+            rest = pool.submit(stack.up, progress=say, secure=settings.secure)
             while drive.running:
                 look(watch.stages())
                 drive.wait(LOOK_INTERVAL_S)
@@ -113,13 +115,14 @@ def run_demo(stack: Stack, settings: DemoSettings, *, say: Say, look: Look) -> O
     hurry_marts(stack)  # Maintenance builds them while the readings are verified.
     report = audit(lake, Scope(folders=(state,)), wait_s=30.0, progress=say)
     clock.lap("verify")
-    with at_lake(stack):
+    with at_lake(stack), ThreadPoolExecutor(1) as pool:
         aws = from_environment()
+        answered = pool.submit(ask)  # Of the tables, so the marts need not be there.
         await_marts(stack, read_storage(aws.bucket), settings.start.date(), say)
         clock.lap("marts")
         fill_warehouse(aws, say)
         clock.lap("warehouse")
-        answers, asked = ask(), ask_both(aws, settings.start, say)
+        answers, asked = answered.result(), ask_both(aws, settings.start, say)
     clock.lap("answers")
     arrivals = tuple(summary["arrivals"])
     return Outcome(
@@ -189,18 +192,17 @@ def _catch_up(watch: _Watch, look: Look, say: Say) -> Stages:
 
 @dataclass(slots=True, kw_only=True)
 class _Watch:
-    """Looks at all stages, from the counts at its making on."""
+    """Looks at all stages, less what they had before: Kafka `kafka_base`, the lake what it has at the making."""
 
     log: LogCounter
     kafka: KafkaCounter
+    kafka_base: Counts
     lake: Lake
-    _kafka_base: Counts = field(init=False)
     _lake_base: Counts = field(init=False)
     _lake_latest: Counts = field(init=False)
     _looks: int = 0
 
     def __post_init__(self) -> None:
-        self._kafka_base = self.kafka.look()
         self._lake_base = self._lake_latest = lake_counts(self.lake)
 
     def stages(self, *, lake_now: bool = False) -> Stages:
@@ -211,7 +213,7 @@ class _Watch:
         return Stages(
             generated=generated,
             pending=pending,
-            kafka=since(self.kafka.look(), self._kafka_base),
+            kafka=since(self.kafka.look(), self.kafka_base),
             lake=since(self._lake_latest, self._lake_base),
         )
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from pyspark.sql import DataFrame, Row
 
 from .s3 import s3_client
 from .settings import Storage
+
+UPLOADS_AT_ONCE = 8
+"""A PUT waits most of its time, for the network and for S3. botocore keeps ten connections."""
 
 Put = Callable[[str, bytes], None]
 """Stores bytes under an object key."""
@@ -26,12 +31,19 @@ def store_frames(rows: DataFrame, storage: Storage) -> None:
 
 
 def upload_distinct(frames: Iterable[tuple[str, bytes]], put: Put) -> int:
-    """Put each key once; how many there were."""
+    """Put each key once, some at a time; how many there were. After a failure, which is raised, no other begins."""
     stored: set[str] = set()
-    for key, frame in frames:
-        if key not in stored:
-            put(key, frame)
+    under_way: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+        for key, frame in frames:
+            if key in stored:
+                continue
+            if len(under_way) == UPLOADS_AT_ONCE:
+                under_way.popleft().result()
+            under_way.append(pool.submit(put, key, frame))
             stored.add(key)
+        for upload in under_way:
+            upload.result()
     return len(stored)
 
 

@@ -19,10 +19,8 @@ from smartcity.contracts.mqtt import (
     TOPIC_ALIAS,
     USER_PROPERTY,
     MalformedPacketError,
-    after_prefixed,
     packet,
     read_varint,
-    split_properties,
     string,
     varint,
 )
@@ -111,18 +109,3 @@ def parse_publish(
 
 def join_properties(properties: Sequence[tuple[int, bytes]]) -> bytes:
     return b"".join(bytes((kind,)) + value for kind, value in properties)
-
-
-def user_pair(value: bytes) -> tuple[str, str]:
-    """Name and value of a user property. What is not UTF-8 is shown with replacement characters."""
-    middle = after_prefixed(value, 0)
-    return value[2:middle].decode(errors="replace"), value[middle + 2 :].decode(errors="replace")
-
-
-def user_properties(properties: bytes) -> list[tuple[str, str]]:
-    """Names and values in their order.
-
-    Raises:
-        MalformedPacketError: as `split_properties`.
-    """
-    return [user_pair(value) for kind, value in split_properties(properties) if kind == USER_PROPERTY]

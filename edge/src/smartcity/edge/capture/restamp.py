@@ -17,7 +17,6 @@ from smartcity.contracts import mqtt
 from smartcity.contracts.envelope import EnvelopeError, format_time, parse_id, parse_time
 from smartcity.contracts.mqtt import MalformedPacketError
 
-from . import packets
 from .formats.nmea import SENTENCE, checksum, clock_of, date_of, time_of_day
 from .message import Message
 
@@ -53,7 +52,7 @@ class Restamp:
             pairs = mqtt.split_properties(message.properties)
         except MalformedPacketError:
             pairs = []  # Bytes that are no properties stay as they are.
-        users = dict(packets.user_pair(value) for kind, value in pairs if kind == mqtt.USER_PROPERTY)
+        users = dict(mqtt.user_pair(value) for kind, value in pairs if kind == mqtt.USER_PROPERTY)
         changes: dict[str, str] = {}
         payload = message.payload
         if renamed is not None:
@@ -185,7 +184,7 @@ def _change(pairs: list[tuple[int, bytes]], changes: dict[str, str]) -> bytes:
     left = dict(changes)
     parts = []
     for kind, value in pairs:
-        name = packets.user_pair(value)[0] if kind == mqtt.USER_PROPERTY else None
+        name = mqtt.user_pair(value)[0] if kind == mqtt.USER_PROPERTY else None
         if name in changes:
             if name in left:
                 parts.append(mqtt.user_property(name, left.pop(name)))

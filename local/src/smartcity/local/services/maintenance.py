@@ -15,11 +15,6 @@ def _command(place: Place) -> list[str]:
     return [*command, "--bucket", BUCKET, "--jars", str(place.layout.jars("spark"))]
 
 
-def _environment(place: Place) -> dict[str, str]:
-    """Its runs last a minute here: the second compiler would cost more than it saves."""
-    return {**spark_environment(place), "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
-
-
 def _probe(place: Place) -> str | None:
     """It listens nowhere: that it lives is all there is to ask, and is asked of every service."""
     return None
@@ -30,7 +25,7 @@ MAINTENANCE = Service(
     needs=("lake",),
     prepare=LAKE.prepare,
     command=_command,
-    environment=_environment,
+    environment=spark_environment,
     probe=_probe,
     uses_aws=True,
     stop_timeout_s=40,

@@ -21,7 +21,6 @@ from typing import Any, BinaryIO
 from smartcity.contracts import mqtt
 from smartcity.contracts.mqtt import MalformedPacketError
 
-from .. import packets
 from ..message import Findings, Message
 
 LINE_BYTES_MAX = 8 * 1024 * 1024
@@ -181,7 +180,7 @@ def _readable(properties: bytes) -> dict[str, Any]:
         return {}
     for kind, value in parts:
         if kind == mqtt.USER_PROPERTY:
-            name, text = packets.user_pair(value)
+            name, text = mqtt.user_pair(value)
             users.setdefault(name, text)
         elif kind in _NUMBER_BYTES:
             found[_NAMES[kind]] = int.from_bytes(value)
