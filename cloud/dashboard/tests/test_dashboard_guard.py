@@ -117,6 +117,7 @@ def test_health_and_looks_are_open() -> None:
 def test_without_a_token_only_this_machine_is_answered() -> None:
     assert ask("/", token=None).status == 421
     assert ask("/", token=None, host="localhost:8080").text == "the city"
+    assert ask("/metrics", token=None, host="dashboard:8080").text == "the city"
 
 
 def test_a_missing_file_is_made_with_a_good_token(tmp_path: Path) -> None:
