@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,14 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smartcity.contracts.routes import ROUTE_NAMES, route, sites
 
-from .settings import PAGES_MAX, UPDATE_INTERVAL_S, is_loopback
+from .settings import is_loopback
 
 STATIC = Path(__file__).parent / "static"
 
@@ -60,40 +58,21 @@ class Guard:
 
 def build_app(
     *,
-    snapshot: Callable[[int], dict[str, Any]],
     frame: Callable[[str], bytes | None],
     trouble: Callable[[], str | None],
-    stopping: Callable[[], bool],
+    pages: Callable[[], int],
+    live: Sequence[Route] = (),
     lake: Sequence[Route] = (),
 ) -> Starlette:
     """The ASGI application.
 
     Args:
-        snapshot: what changed since a version, ready for JSON; has `version`.
         frame: a camera's last JPEG, by device.
         trouble: why nothing can come from the gateway, or None.
-        stopping: whether pages must let go of their connections.
+        pages: how many browsers watch.
+        live: routes of the live page and the vehicles' pages.
         lake: routes of the lake's page.
     """
-    pages = 0
-
-    async def events(request: Request) -> Response:
-        if pages >= PAGES_MAX:
-            return PlainTextResponse(f"{PAGES_MAX} pages watch already.\n", status_code=503)
-        return StreamingResponse(stream(), media_type="text/event-stream")
-
-    async def stream() -> AsyncIterator[str]:
-        nonlocal pages
-        pages += 1
-        version = 0
-        try:
-            while not stopping():
-                update = snapshot(version)
-                version = update["version"]
-                yield f"event: city\nid: {version}\ndata: {json.dumps(update, separators=(',', ':'))}\n\n"
-                await asyncio.sleep(UPDATE_INTERVAL_S)
-        finally:
-            pages -= 1
 
     async def last_frame(request: Request) -> Response:
         jpeg = frame(request.path_params["device"])
@@ -102,7 +81,7 @@ def build_app(
         return Response(jpeg, media_type="image/jpeg")
 
     async def health(request: Request) -> Response:
-        return JSONResponse({"status": "ok", "gateway": trouble() or "connected", "pages": pages})
+        return JSONResponse({"status": "ok", "gateway": trouble() or "connected", "pages": pages()})
 
     async def page(request: Request) -> Response:
         return FileResponse(STATIC / "index.html", media_type="text/html")
@@ -114,9 +93,9 @@ def build_app(
         routes=[
             Route("/", page),
             Route("/healthz", health),
-            Route("/events", events),
             Route("/routes.json", routes),
             Route("/frames/{device}.jpg", last_frame),
+            *live,
             *lake,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
