@@ -69,7 +69,7 @@ def test_each_byte_of_an_answer_says_what_it_means() -> None:
     assert [(piece.raw, piece.value) for piece in rpm.pieces] == [
         ("7E8", "engine"), ("04", "4"), ("41", "current data"), ("0C", "engine speed"), ("1A F8", "1726 1/min"),
     ]  # fmt: skip
-    assert rpm.pieces[-1].name == "(256 · 26 + 248) / 4"
+    assert rpm.pieces[-1].name == "(256 · 26 + 248) / 4 ="
     assert speed.title == "Speed: 90 km/h"
     assert fuel.title == "Fuel level: 50.2 %"
     assert codes.title == "Trouble codes: P0171"

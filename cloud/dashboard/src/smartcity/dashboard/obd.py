@@ -122,7 +122,9 @@ def _value_line(line: str, pieces: list[Piece], data: list[int]) -> Line:
         trouble = f"{len(value)} bytes where {pid.length} are due"
         return Line(text=line, title=pid.name.capitalize(), pieces=tuple(pieces), trouble=trouble)
     worth = f"{round(pid.value(value), 2):g} {pid.unit}"
-    pieces.append(Piece(raw=" ".join(f"{byte:02X}" for byte in value), name=pid.formula.format(*value), value=worth))
+    pieces.append(
+        Piece(raw=" ".join(f"{byte:02X}" for byte in value), name=f"{pid.formula.format(*value)} =", value=worth)
+    )
     return Line(text=line, title=f"{pid.name.capitalize()}: {worth}", pieces=tuple(pieces))
 
 

@@ -33,9 +33,9 @@ class Page {
     if (this.isAwake) return;
     this.isAwake = true;
     const draw = (now) => {
-      framed(now);
       const time = performance.now();
       const isMoving = this.maps.map((map) => map.draw(time)).some(Boolean);
+      framed(now, this.maps.some((map) => map.paintedAt === time));
       this.isAwake = isMoving;
       if (isMoving) requestAnimationFrame(draw);
     };

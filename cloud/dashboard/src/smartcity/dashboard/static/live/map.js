@@ -1,7 +1,7 @@
 // A route's map: the land below, drawn when it changes; what stands and drives above, drawn when it moves.
 import { drawBasemap, drawNames, loadBasemap } from "../basemap.js";
 import { html } from "../lake/svg.js";
-import { drawCamera, drawIncident, drawStation, isLively } from "./marks.js";
+import { drawCamera, drawIncident, drawStation, isLively, placeChip } from "./marks.js";
 import { drawn } from "./measure.js";
 import { listenTo } from "./pointer.js";
 import { speedClass, STALE } from "./palette.js";
@@ -14,8 +14,9 @@ const NAMED_MAX = 8;
 const ARROW_PX = [20, 13];
 const STALE_ALPHA = 0.5;
 const FOLLOW_SHARE = 0.3; // A chosen vehicle is kept out of this share of each side, where the map is zoomed.
-const LABEL_FONT = "600 12px system-ui, 'DejaVu Sans', sans-serif";
-const LABEL_OFFSETS_PX = [4, -14, 22, -30, 40];
+const LABEL_FONT = "600 11px system-ui, 'DejaVu Sans', sans-serif";
+const LABEL_OFFSETS_PX = [4, -12, 20];
+const LABEL_LINE_PX = 14;
 
 export class RouteMap {
   constructor(route, parent, page) {
@@ -89,6 +90,8 @@ export class RouteMap {
       pen.stroke();
     }
     pen.setLineDash([]);
+    this.road = roadPoints(this.route, at);
+    this.chipPlaces = new Map();
     if (this.region) drawNames(pen, this.region, this.route.junctions, at, view);
   }
 
@@ -128,6 +131,7 @@ export class RouteMap {
 
   paint(city, shown, now) {
     this.isDirty = false;
+    this.paintedAt = now;
     this.follow(shown);
     const { view } = this;
     const pen = this.canvas.getContext("2d");
@@ -155,12 +159,21 @@ export class RouteMap {
       for (const thing of city[kind].values()) {
         if (!view.holds(thing.latitude, thing.longitude)) continue;
         const [x, y] = [view.x(thing.longitude), view.y(thing.latitude)];
-        if (draw(thing, x, y) !== false) this.marks.push([thing, x, y]);
+        if (draw(thing, x, y) !== false) this.marks.push([thing, ...(this.chipPlaces.get(thing) ?? [x, y])]);
       }
     };
-    each("weather", (station, x, y) => drawStation(pen, this.chips, this.theme, station, x, y));
+    if (this.chipPlaces.size !== city.weather.size) this.placeChips(city);
+    each("weather", (station, x, y) => drawStation(pen, this.chips, this.theme, station, [x, y], this.chipPlaces.get(station)));
     each("cameras", (camera, x, y) => drawCamera(pen, this.chips, this.theme, x, y, page.chosen === camera));
     each("incidents", (incident, x, y) => drawIncident(pen, this.theme, incident, x, y, now, city.isStill));
+  }
+
+  placeChips(city) {
+    const { view } = this;
+    const points = (kind) => [...city[kind].values()].map((thing) => [view.x(thing.longitude), view.y(thing.latitude)]);
+    const taken = [...this.road, ...points("cameras")];
+    this.chipPlaces = new Map([...city.weather.values()].map((station) =>
+      [station, placeChip(view.x(station.longitude), view.y(station.latitude), taken, view)]));
   }
 
   // Names of few vehicles, or of the chosen one, each where there is room.
@@ -173,11 +186,12 @@ export class RouteMap {
     const taken = [];
     for (const vehicle of named) {
       if (vehicle === chosen) this.ring(pen, vehicle);
-      const speed = Number.isFinite(vehicle.speed) ? ` ${vehicle.speed.toFixed(0)} km/h` : "";
-      const [text, { x, y }] = [vehicle.name + speed, vehicle];
+      const isTold = (vehicle === chosen || vehicle === hovered) && Number.isFinite(vehicle.speed);
+      const text = isTold ? `${vehicle.name}, ${vehicle.speed.toFixed(0)} km/h` : vehicle.name;
+      const { x, y } = vehicle;
       const width = pen.measureText(text).width;
       const left = x + 15 + width > this.view.width - 4 ? x - 13 - width : x + 13;
-      const isFree = (top) => taken.every(([l, t, w]) => Math.abs(t - top) >= 15 || left > l + w || l > left + width);
+      const isFree = (top) => taken.every(([l, t, w]) => Math.abs(t - top) >= LABEL_LINE_PX || left > l + w || l > left + width);
       const offset = LABEL_OFFSETS_PX.find((candidate) => isFree(y + candidate));
       if (offset === undefined) continue;
       taken.push([left, y + offset, width]);
@@ -240,4 +254,19 @@ export class RouteMap {
     const top = isLow ? place.y - this.tip.offsetHeight - 12 : place.y + 12;
     this.tip.style.transform = `translate(${left}px, ${top}px)`;
   }
+}
+
+const ROAD_STEP_PX = 8;
+
+// The road in pixels, a point every few of them.
+function roadPoints(route, at) {
+  const found = [];
+  for (const piece of route.pieces) {
+    for (const [latitude, longitude] of piece.points) {
+      const point = at(latitude, longitude);
+      const last = found[found.length - 1];
+      if (!last || Math.hypot(point[0] - last[0], point[1] - last[1]) >= ROAD_STEP_PX) found.push(point);
+    }
+  }
+  return found;
 }

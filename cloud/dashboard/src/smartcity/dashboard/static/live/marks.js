@@ -23,8 +23,29 @@ export function drawCamera(pen, chips, theme, x, y, isChosen) {
   });
 }
 
-// The condition as a small picture, and the temperature beside it.
-export function drawStation(pen, chips, theme, station, x, y) {
+// Where a station's chip stands: beside its place, where it covers neither road nor cameras nor other chips, if there is
+// such a place. `taken` are points [x, y] and grows by the chip.
+const CHIP = { width: 50, height: 22 };
+const PLACES = [[0, -20], [0, 20], [38, 0], [-38, 0], [34, -20], [-34, -20], [34, 20], [-34, 20], [0, -42], [0, 42], [62, -14], [-62, 14]];
+
+export function placeChip(x, y, taken, { width, height }) {
+  const covered = ([dx, dy]) => {
+    const [left, top] = [x + dx - CHIP.width / 2, y + dy - CHIP.height / 2];
+    if (left < 2 || top < 36 || left + CHIP.width > width - 2 || top + CHIP.height > height - 2) return 1000;
+    return taken.filter(([px, py]) => px > left - 4 && px < left + CHIP.width + 4 && py > top - 4 && py < top + CHIP.height + 4).length;
+  };
+  const best = PLACES.reduce((found, each) => (found.cost ? ((cost) => (cost < found.cost ? { each, cost } : found))(covered(each)) : found), { each: PLACES[0], cost: covered(PLACES[0]) }).each;
+  const [chipX, chipY] = [x + best[0], y + best[1]];
+  for (const dx of [-18, 0, 18]) for (const dy of [-7, 7]) taken.push([chipX + dx, chipY + dy]);
+  return [chipX, chipY];
+}
+
+// The condition as a small picture and the temperature beside it, tied to the station's place.
+export function drawStation(pen, chips, theme, station, [placeX, placeY], [x, y]) {
+  pen.strokeStyle = pen.fillStyle = theme.station;
+  pen.lineWidth = 1;
+  strokes(pen, [[placeX, placeY, x, y]]);
+  pen.fillRect(placeX - 2, placeY - 2, 4, 4);
   const degrees = Number.isFinite(station.temperature) ? `${Math.round(station.temperature)}°` : "–";
   const condition = String(station.condition ?? "");
   chips.draw(pen, `station ${condition} ${degrees}`, 52, 22, x, y, (chip) => {

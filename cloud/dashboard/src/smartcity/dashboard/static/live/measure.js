@@ -7,6 +7,7 @@ const RECENT = 500;
 
 const delays = []; // Milliseconds by Date.now() from publishing to drawing.
 const frames = []; // Times of the frames, milliseconds of performance.now().
+const painted = []; // Those in which something had moved far enough to be painted.
 
 export function drawn(sent) {
   const delay = Date.now() - sent;
@@ -15,9 +16,10 @@ export function drawn(sent) {
   if (delays.length > SAMPLES_MAX) delays.splice(0, SAMPLES_MAX / 2);
 }
 
-export function framed(now) {
+export function framed(now, isPainted) {
   frames.push(now);
-  if (frames.length > SAMPLES_MAX) frames.splice(0, SAMPLES_MAX / 2);
+  if (isPainted) painted.push(now);
+  for (const kept of [frames, painted]) if (kept.length > SAMPLES_MAX) kept.splice(0, SAMPLES_MAX / 2);
 }
 
 // The p50 and p99 of the last delays, or null.
@@ -30,5 +32,5 @@ export function recent() {
 
 // For benchmarks: everything since the last call.
 export function taken() {
-  return { delays: delays.splice(0), frames: frames.splice(0) };
+  return { delays: delays.splice(0), frames: frames.splice(0), painted: painted.splice(0) };
 }

@@ -1,14 +1,16 @@
 // Where a vehicle is taken to be between two sightings. Pure: times are milliseconds of one clock, positions degrees.
 //
-// The last step is carried on: at its own speed for as long as it took, then slower, to a stand half a step further.
+// The last step is carried on: at its own speed for as long as steps take, then slower, to a stand half a step further.
 // What a new sighting corrects wears off within CORRECT_MS. So what is drawn is the present, does not wait for the next
-// sighting, never jumps, and never runs further ahead than one and a half steps.
+// sighting, never jumps, and runs ahead by one and a half steps at most, of CARRY_MS at most.
 
 export const CARRY_MS = 3000; // A step that took longer is carried on for so long.
 export const CORRECT_MS = 350;
 const BORN_MS = 600; // What appears, fades in.
 const STEP_MS = [20, 6000]; // A shorter step says nothing of the speed; after a longer silence none is known.
-const RESTART_KM = 5; // What is further off has not driven there: it departs anew.
+const TRUSTED_MS = 500; // A shorter step says less of the speed: positions are a little wrong, and so are times.
+const RESTART_KM = 5; // What is further off, and further than its speed explains, has not driven there: it departs anew.
+const RESTART_TIMES = 3;
 const KM_PER_DEGREE = 111.2;
 
 export class Motion {
@@ -31,16 +33,19 @@ export class Motion {
   sight(latitude, longitude, seen, now) {
     const here = this.at(now);
     const [north, east, step] = [latitude - this.latitude, longitude - this.longitude, seen - this.seen];
-    const km = KM_PER_DEGREE * Math.hypot(latitude - here.latitude, (longitude - here.longitude) * Math.cos((latitude * Math.PI) / 180));
-    if (km > RESTART_KM) {
+    const shrink = Math.cos((latitude * Math.PI) / 180);
+    const km = KM_PER_DEGREE * Math.hypot(latitude - here.latitude, (longitude - here.longitude) * shrink);
+    const drivenKm = KM_PER_DEGREE * Math.hypot(this.north, this.east * shrink) * Math.max(0, step);
+    if (km > Math.max(RESTART_KM, RESTART_TIMES * drivenKm)) {
       this.startAt(latitude, longitude, seen, now);
       return;
     }
     if (step >= STEP_MS[0]) {
       const isKnown = step <= STEP_MS[1];
-      this.north = isKnown ? north / step : 0;
-      this.east = isKnown ? east / step : 0;
-      this.stepMs = Math.min(step, CARRY_MS);
+      const weight = this.stepMs ? Math.min(1, step / TRUSTED_MS) : 1;
+      this.north = isKnown ? this.north + (north / step - this.north) * weight : 0;
+      this.east = isKnown ? this.east + (east / step - this.east) * weight : 0;
+      this.stepMs = Math.min(CARRY_MS, step > this.stepMs ? step : this.stepMs + (step - this.stepMs) * weight);
     }
     this.offNorth = here.latitude - latitude;
     this.offEast = here.longitude - longitude;

@@ -1,6 +1,6 @@
 // Degrees to pixels: a route's rectangle fitted into a canvas, zoomed and moved. Pure.
 
-const MARGIN_PX = 34;
+const MARGIN_PX = { x: 34, y: 46 }; // Above lies the title.
 const ROUND_DEGREES = 0.12; // How far around the route's rectangle something still belongs to it.
 export const ZOOM_MAX = 128;
 
@@ -32,8 +32,8 @@ export class View {
     this.width = width;
     this.height = height;
     this.scale = this.zoom * Math.max(1, Math.min(
-      (width - 2 * MARGIN_PX) / ((this.east - this.west) * this.shrink),
-      (height - 2 * MARGIN_PX) / (this.north - this.south),
+      (width - 2 * MARGIN_PX.x) / ((this.east - this.west) * this.shrink),
+      (height - 2 * MARGIN_PX.y) / (this.north - this.south),
     )); // Pixels per degree of latitude.
   }
 
