@@ -144,7 +144,7 @@ def test_who_is_silent_fades_and_says_so_and_who_goes_is_offline(browser: Any, c
         page.until("document.querySelector('#vehicles a[data-name=row-002]').textContent.includes('offline')")
         dot = page.page.locator("#vehicles a[data-name=row-001] .dot")
         assert "speed-5" in dot.get_attribute("class")
-        assert page.page.locator("#devices-online").inner_text() == "1 of 2"
+        page.until("document.getElementById('devices-online').textContent === '1 of 2'")
         assert_calm(page)
 
 

@@ -37,7 +37,8 @@ class Pipe(Inbox):
 
 
 def live(pipe: Pipe) -> Live:
-    return Live(pipe, lambda: asyncio.get_running_loop().time() + 1e6, lambda: {"gateway": {}})
+    told = iter(range(1_000_000))
+    return Live(pipe, lambda: asyncio.get_running_loop().time() + 1e6, lambda: {"gateway": next(told)})
 
 
 async def told(events: AsyncIterator[str]) -> dict[str, Any]:
@@ -112,6 +113,10 @@ def test_nothing_is_told_where_nothing_came() -> None:
         # The next one brings the sums, a second later, and nothing else.
         update = await told(events)
         assert set(update) == {"full", "version", "now", "time", "counts", "unreadable", "devices", "gateway"}
+        # They are those of the moment, though nothing else changed.
+        later = await told(events)
+        assert later["now"] >= update["now"] + 0.5
+        assert later["gateway"] == update["gateway"] + 1
         await events.aclose()  # type: ignore[attr-defined]
 
     run(scenario)

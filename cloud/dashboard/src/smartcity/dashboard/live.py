@@ -27,7 +27,7 @@ class Live:
         self.pages = 0
         self._inbox, self._about, self._clock = inbox, about, clock
         self._arrived, self._changed = asyncio.Event(), asyncio.Event()
-        self._last: tuple[tuple[int, bool], str, int] | None = None
+        self._last: tuple[tuple[int, bool, int], float, str] | None = None
 
     async def fill(self) -> None:
         """Starts the inbox, and takes in what comes. What arrives waits GATHER_S for company: the first of many is told
@@ -78,12 +78,13 @@ class Live:
             self.pages -= 1
 
     def _update(self, since: int, with_sums: bool) -> tuple[str, int]:
-        """An event, and the version that it leads to. Pages that are at the same version share it."""
-        key = since, with_sums
-        if self._last is None or self._last[0] != key or self._last[2] != self.city.version:
+        """An event, and the version that it leads to. Pages that are at the same version share it for GATHER_S; not for
+        longer, since sums and clock go on while nothing comes."""
+        key, now = (since, with_sums, self.city.version), self._clock()
+        if self._last is None or self._last[0] != key or now - self._last[1] > GATHER_S:
             update = self.city.changes(since)
             if with_sums:
                 update |= self.city.sums() | self._about()
             text = json.dumps(update, separators=(",", ":"))
-            self._last = key, f"event: city\nid: {update['version']}\ndata: {text}\n\n", self.city.version
-        return self._last[1], self._last[2]
+            self._last = key, now, f"event: city\nid: {update['version']}\ndata: {text}\n\n"
+        return self._last[2], key[2]
