@@ -20,21 +20,16 @@ from smartcity.aws.dashboard.city import DASHBOARD
 from smartcity.aws.settings import from_environment
 
 from .bridge import Counts, fetch_counts
-from .city import City
 from .errors import AddressError, CertificateError, DashboardError, PortTakenError, TokenError
 from .inbox import Inbox
 from .lake import Athena, Lake
 from .lake_definition import shown_result
 from .lake_pages import frame_reader, lake_routes
-from .metrics import Metrics
-from .observe import observe
-from .server import Watching, build_app
+from .live import Live
+from .live_pages import live_routes
+from .metrics import Metrics, metrics_routes
+from .server import build_app
 from .settings import BRIDGE_INTERVAL_S, LAKE_QUERY_TIMEOUT_S, MQTT_DEFAULT, Settings, is_loopback, read_settings
-
-TICK_S = 0.1
-"""Between two looks into the inbox."""
-BATCH_MESSAGES_MAX = 2_000
-"""Messages applied before pages get their turn."""
 
 _EXAMPLE = "example: smartcity-dashboard run --mqtt 127.0.0.1:1883 --bridge http://127.0.0.1:8081"
 
@@ -84,12 +79,12 @@ def open_listener(settings: Settings) -> socket.socket:
 
 async def run(settings: Settings, listener: socket.socket) -> None:
     """The whole process: one loop owns the city."""
-    inbox, city = Inbox(settings.mqtt, settings.identity), City(time.time)
+    inbox = Inbox(settings.mqtt, settings.identity)
     counts = Counts(trouble=f"asking the bridge at {settings.bridge}")
 
-    def snapshot(since: int) -> dict[str, Any]:
+    def about() -> dict[str, Any]:
         gateway = {"trouble": inbox.trouble, "dropped": inbox.dropped, "address": str(settings.mqtt)}
-        return city.changes(since) | {"gateway": gateway, "bridge": counts.shown()}
+        return {"gateway": gateway, "bridge": counts.shown()}
 
     async def ask_bridge() -> None:
         nonlocal counts
@@ -97,26 +92,18 @@ async def run(settings: Settings, listener: socket.socket) -> None:
             counts = await asyncio.to_thread(fetch_counts, settings.bridge)
             await asyncio.sleep(BRIDGE_INTERVAL_S)
 
-    async def fill_city() -> None:
-        while True:
-            batch = inbox.take(BATCH_MESSAGES_MAX)
-            for message in batch:
-                seen = observe(message)
-                if seen is not None:
-                    city.apply(seen)
-            await asyncio.sleep(TICK_S if len(batch) < BATCH_MESSAGES_MAX else 0)
-
+    live = Live(inbox, time.time, about)
     aws = replace(from_environment(), query_timeout_s=LAKE_QUERY_TIMEOUT_S)
     lake = Lake(Athena(aws, register=settings.register_marts, shown=shown_result).ask)
-    watching = Watching()
     app = build_app(
-        snapshot=snapshot,
-        frame=city.frame,
+        frame=live.city.frame,
         trouble=lambda: inbox.trouble,
-        stopping=lambda: server.should_exit,
-        watching=watching,
-        exposition=Metrics(inbox, city, lambda: watching.pages).exposition,
-        lake=lake_routes(DASHBOARD, lake, frame_reader(aws)),
+        pages=lambda: live.pages,
+        more=[
+            *live_routes(live, about, lambda: server.should_exit),
+            *lake_routes(DASHBOARD, lake, frame_reader(aws)),
+            *metrics_routes(Metrics(inbox, live.city, lambda: live.pages)),
+        ],
         token=settings.token,
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
@@ -129,11 +116,10 @@ async def run(settings: Settings, listener: socket.socket) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    inbox.start()
     _log.info("the city is at http://%s", settings.listen)
     if not is_loopback(settings.listen.host):
         _log.warning("the token and the page go unencrypted over the network: put a proxy with TLS in front")
-    tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(fill_city())]
+    tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(live.fill())]
     for task in tasks:
         # A task that ends has failed: the page would silently stand still.
         task.add_done_callback(lambda _: setattr(server, "should_exit", True))

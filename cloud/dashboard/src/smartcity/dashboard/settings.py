@@ -20,8 +20,15 @@ FRAMES_BYTES_MAX = 64 * 1024 * 1024
 """Last frames of all cameras together; beyond it the oldest is forgotten."""
 PAGES_MAX = 50
 """Browsers that watch at once."""
-UPDATE_INTERVAL_S = 0.5
-"""Between two updates of a page."""
+GATHER_S = 0.05
+"""How long what arrives waits for company before pages are told."""
+SUMS_INTERVAL_S = 1.0
+"""Between two updates of a page's counts and lamps."""
+HISTORY_INTERVAL_S = 1.0
+"""Between two points of a vehicle's history, whatever its rate."""
+HISTORY_POINTS_MAX = 300
+RAW_BYTES_MAX = 2 * 1024
+"""Of a vehicle's last payload of a stream; a usual one has 600 bytes."""
 MQTT_DEFAULT = "127.0.0.1:1883"
 BRIDGE_INTERVAL_S = 2.0
 BRIDGE_TIMEOUT_S = 2.0
