@@ -4,6 +4,7 @@ DashboardError
 ├── AddressError       a flag's value is no address, or one we refuse to listen on; exit code 2
 ├── CertificateError   the identity for the gateway cannot be used; exit code 2
 ├── PortTakenError     the address to listen on is not free; exit code 1
+├── LettersError       Kafka's dead letters cannot be read; answered 503
 ├── LakeRequestError   a page asks for a visual, a filter or a time that there is not; answered 400 or 404
 ├── LakeBusyError      too many questions to the lake wait; answered 503
 └── QuestionAbandonedError  nobody waits for an answer any more, or the process stops
@@ -26,6 +27,10 @@ class CertificateError(DashboardError):
 
 class PortTakenError(DashboardError):
     """Somebody else listens there."""
+
+
+class LettersError(DashboardError):
+    """The dead-letter topic cannot be read now."""
 
 
 class LakeRequestError(DashboardError):

@@ -22,13 +22,25 @@ from smartcity.aws.settings import from_environment
 from .bridge import Counts, fetch_counts
 from .city import City
 from .errors import AddressError, CertificateError, DashboardError, PortTakenError
+from .flow_pages import flow_routes
+from .flow_parts import Gateway
+from .flow_watch import Watch
 from .inbox import Inbox
 from .lake import Athena, Lake
 from .lake_definition import shown_result
 from .lake_pages import frame_reader, lake_routes
+from .letters_kafka import Letters
 from .observe import observe
 from .server import build_app
-from .settings import BRIDGE_INTERVAL_S, LAKE_QUERY_TIMEOUT_S, MQTT_DEFAULT, Settings, read_settings
+from .settings import (
+    BRIDGE_INTERVAL_S,
+    KAFKA_DEFAULT,
+    LAKE_DEFAULT,
+    LAKE_QUERY_TIMEOUT_S,
+    MQTT_DEFAULT,
+    Settings,
+    read_settings,
+)
 
 TICK_S = 0.1
 """Between two looks into the inbox."""
@@ -48,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = read_settings(
             mqtt=options.mqtt,
             bridge=options.bridge,
+            kafka=options.kafka,
+            lake=options.lake,
             listen=options.listen,
             identity=options.mqtt_identity,
             register_marts=options.register_marts,
@@ -89,6 +103,11 @@ async def run(settings: Settings, listener: socket.socket) -> None:
         gateway = {"trouble": inbox.trouble, "dropped": inbox.dropped, "address": str(settings.mqtt)}
         return city.changes(since) | {"gateway": gateway, "bridge": counts.shown()}
 
+    def gateway_seen() -> Gateway:
+        sums = city.changes(city.version)
+        known = {"counts": sums["counts"], "devices": sums["devices"]}
+        return Gateway(address=str(settings.mqtt), trouble=inbox.trouble, **known)
+
     async def ask_bridge() -> None:
         nonlocal counts
         while True:
@@ -106,12 +125,14 @@ async def run(settings: Settings, listener: socket.socket) -> None:
 
     aws = replace(from_environment(), query_timeout_s=LAKE_QUERY_TIMEOUT_S)
     lake = Lake(Athena(aws, register=settings.register_marts, shown=shown_result).ask)
+    watch, letters = Watch(settings, gateway=gateway_seen, environment=os.environ), Letters(settings.kafka)
     app = build_app(
         snapshot=snapshot,
         frame=city.frame,
         trouble=lambda: inbox.trouble,
         stopping=lambda: server.should_exit,
         lake=lake_routes(DASHBOARD, lake, frame_reader(aws)),
+        flow=flow_routes(watch, letters, stopping=lambda: server.should_exit),
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
     loop = asyncio.get_running_loop()
@@ -125,7 +146,7 @@ async def run(settings: Settings, listener: socket.socket) -> None:
         loop.add_signal_handler(number, stop)
     inbox.start()
     _log.info("the city is at http://%s", settings.listen)
-    tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(fill_city())]
+    tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(fill_city()), asyncio.create_task(watch.run())]
     for task in tasks:
         # A task that ends has failed: the page would silently stand still.
         task.add_done_callback(lambda _: setattr(server, "should_exit", True))
@@ -138,6 +159,7 @@ async def run(settings: Settings, listener: socket.socket) -> None:
         for task in tasks:
             task.cancel()
         lake.close()
+        letters.close()
         inbox.stop()
 
 
@@ -157,6 +179,8 @@ def _parser() -> argparse.ArgumentParser:
     flags = (
         ("mqtt", "SMARTCITY_MQTT", None, "HOST:PORT", f"the gateway; else the identity's, or {MQTT_DEFAULT}"),
         ("bridge", "SMARTCITY_BRIDGE_URL", "http://127.0.0.1:8081", "URL", "the bridge's HTTP address"),
+        ("kafka", "SMARTCITY_KAFKA", KAFKA_DEFAULT, "HOST:PORT", "Kafka, whose dead letters are shown"),
+        ("lake", "SMARTCITY_LAKE_URL", LAKE_DEFAULT, "URL", "the lake driver's HTTP address"),
         ("listen", "SMARTCITY_DASHBOARD_LISTEN", "127.0.0.1:8080", "HOST:PORT", "where to serve, loopback only"),
     )
     for name, variable, default, metavar, text in flags:

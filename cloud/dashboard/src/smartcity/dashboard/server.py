@@ -65,6 +65,7 @@ def build_app(
     trouble: Callable[[], str | None],
     stopping: Callable[[], bool],
     lake: Sequence[Route] = (),
+    flow: Sequence[Route] = (),
 ) -> Starlette:
     """The ASGI application.
 
@@ -74,6 +75,7 @@ def build_app(
         trouble: why nothing can come from the gateway, or None.
         stopping: whether pages must let go of their connections.
         lake: routes of the lake's page.
+        flow: routes of the pipeline's page.
     """
     pages = 0
 
@@ -118,6 +120,7 @@ def build_app(
             Route("/routes.json", routes),
             Route("/frames/{device}.jpg", last_frame),
             *lake,
+            *flow,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Guard)],
