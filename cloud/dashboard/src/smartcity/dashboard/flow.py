@@ -35,7 +35,7 @@ class _Hop:
     """Whether the lake exports it; else the bridge."""
 
 
-_LATENCIES = (
+LATENCIES = (
     _Hop(
         id="device_to_bridge",
         title="Device to bridge",
@@ -72,59 +72,64 @@ class Histories:
 
 def document(facts: Facts, histories: Histories, *, now: float, logs: str | None) -> dict[str, Any]:
     """What a page shows, ready for JSON. `now` in seconds since 1970. Rates are per second."""
-    told, bridge, lake = read_progress(facts.lake), histories.bridge, histories.lake
-    found = {part.id: asdict(part) | {"numbers": []} for part in parts(facts, now=now, logs=logs)}
-    batch = told.get("last_batch") or {}
-    unread = unread_records(told, facts.kafka)
-    devices = facts.gateway.devices
-    found["devices"]["numbers"] = [
-        _number("pending", devices.get("pending")),
-        _number("refused", devices.get("refused"), bad=True),
-        _number("dropped", devices.get("dropped"), bad=True),
-    ]
-    found["bridge"]["numbers"] = [
-        _number("in flight", _sum(bridge, f"{_BRIDGE}_in_flight")),
-        _number("waiting", _sum(bridge, f"{_BRIDGE}_queue_messages")),
-        _number("dead letters", _sum(bridge, f"{_BRIDGE}_dead_lettered_total"), bad=True),
-    ]
-    found["kafka"]["numbers"] = [
-        _number("unread", unread),
-        _number("topics", len(facts.kafka.ends) if facts.kafka and facts.kafka.ends else None),
-    ]
-    found["lake"]["numbers"] = [
-        _number("last batch", batch.get("records")),
-        _number("took s", batch.get("seconds")),
-    ]
-    found["s3"]["numbers"] = [_number("rows", _sum(lake, "lake_rows_total"))]
-    gateway = _by_stream(histories.gateway.rates("readings", over_s=FLOW_RATE_S))
-    received = _by_stream(bridge.rates(f"{_BRIDGE}_received_total", over_s=FLOW_RATE_S))
-    delivered = _by_stream(bridge.rates(f"{_BRIDGE}_delivered_total", over_s=FLOW_RATE_S))
-    read = _read_by_lake(lake)
-    hops = [
-        _hop("devices", "mosquitto", gateway),
-        _hop("mosquitto", "bridge", received),
-        _hop("bridge", "kafka", delivered),
-        _hop("kafka", "lake", read),
-        _hop("lake", "s3", _by_table(lake.rates("lake_rows_total", over_s=FLOW_WINDOW_S))),
-        {"from": "s3", "to": "aws", "per_s": None, "streams": {}},
-    ]
-    states = {id_: part["state"] for id_, part in found.items()}
-    for hop in hops:
-        # A rate of a part that is down would be the last minute's, not the present's.
-        if states[hop["to"]] in ("down", "unknown"):
-            hop |= {"per_s": None, "streams": {}}
+    bridge, lake = histories.bridge, histories.lake
+    found = parts(facts, now=now, logs=logs)
+    numbers = _numbers(facts, histories)
+    receipts = bridge.rates(f"{_BRIDGE}_receipts_total", over_s=FLOW_RATE_S)
     return {
         "now": now,
         "window_s": FLOW_WINDOW_S,
-        "parts": list(found.values()),
-        "hops": hops,
-        "receipts_per_s": sum(bridge.rates(f"{_BRIDGE}_receipts_total", over_s=FLOW_RATE_S).values()),
+        "parts": [asdict(part) | {"numbers": numbers.get(part.id, [])} for part in found],
+        "hops": _hops(histories, {part.id: part.state for part in found}),
+        "receipts_per_s": sum(receipts.values()) if receipts else None,
         "streams": list(_NAMES),
-        "latency": [
-            _latency(hop, lake if hop.of_lake else bridge) for hop in _LATENCIES
-        ],
+        "latency": [_latency(hop, lake if hop.of_lake else bridge) for hop in LATENCIES],
         "dead_letters": _dead_letters(bridge),
-    }  # fmt: skip
+    }
+
+
+def _numbers(facts: Facts, histories: Histories) -> dict[str, list[dict[str, Any]]]:
+    """What stands in the boxes, by part."""
+    told, devices, bridge = read_progress(facts.lake), facts.gateway.devices, histories.bridge
+    batch = told.get("last_batch") or {}
+    return {
+        "devices": [
+            _number("pending", devices.get("pending")),
+            _number("refused", devices.get("refused"), bad=True),
+            _number("dropped", devices.get("dropped"), bad=True),
+        ],
+        "bridge": [
+            _number("in flight", _sum(bridge, f"{_BRIDGE}_in_flight")),
+            _number("waiting", _sum(bridge, f"{_BRIDGE}_queue_messages")),
+            _number("dead letters", _sum(bridge, f"{_BRIDGE}_dead_lettered_total"), bad=True),
+        ],
+        "kafka": [
+            _number("unread", unread_records(told, facts.kafka)),
+            _number("topics", len(facts.kafka.ends) if facts.kafka and facts.kafka.ends else None),
+        ],
+        "lake": [_number("last batch", batch.get("records")), _number("took s", batch.get("seconds"))],
+        "s3": [_number("rows", _sum(histories.lake, "lake_rows_total"))],
+    }
+
+
+def _hops(histories: Histories, states: dict[str, str]) -> list[dict[str, Any]]:
+    """An arrow from each part to the next. Into a part that is not heard there is no rate: it would be the past's."""
+    bridge, lake = histories.bridge, histories.lake
+    streams: list[tuple[str, str, dict[str, float]]] = [
+        ("devices", "mosquitto", _by_stream(histories.gateway.rates("readings", over_s=FLOW_RATE_S))),
+        ("mosquitto", "bridge", _by_stream(bridge.rates(f"{_BRIDGE}_received_total", over_s=FLOW_RATE_S))),
+        ("bridge", "kafka", _by_stream(bridge.rates(f"{_BRIDGE}_delivered_total", over_s=FLOW_RATE_S))),
+        ("kafka", "lake", _read_by_lake(lake)),
+        ("lake", "s3", _by_table(lake.rates("lake_rows_total", over_s=FLOW_WINDOW_S))),
+        ("s3", "aws", {}),
+    ]
+    found = []
+    for start, end, rates in streams:
+        heard = rates if states[end] not in ("down", "unknown") else {}
+        found.append(
+            {"from": start, "to": end, "per_s": sum(heard.values()) if heard else None, "streams": heard},
+        )
+    return found
 
 
 def _number(name: str, value: float | None, *, bad: bool = False) -> dict[str, Any]:
@@ -154,10 +159,6 @@ def _read_by_lake(lake: History) -> dict[str, float]:
         for stream, value in _by_table(lake.rates(name, over_s=FLOW_WINDOW_S)).items():
             found[stream] = found.get(stream, 0.0) + value
     return found
-
-
-def _hop(start: str, end: str, streams: dict[str, float]) -> dict[str, Any]:
-    return {"from": start, "to": end, "per_s": sum(streams.values()) if streams else None, "streams": streams}
 
 
 def _latency(hop: _Hop, history: History) -> dict[str, Any]:

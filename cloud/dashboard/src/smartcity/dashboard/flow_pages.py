@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def flow_routes(watch: Watch, letters: Letters, *, stopping: Callable[[], bool])
         watch.watching += 1
         try:
             while not stopping():
-                yield f"event: flow\ndata: {json.dumps(watch.shown(), separators=(',', ':'))}\n\n"
+                yield f"event: flow\ndata: {watch.shown()}\n\n"
                 await asyncio.sleep(FLOW_INTERVAL_S)
         finally:
             watch.watching -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -41,12 +42,18 @@ class Watch:
             s3_url=watched(environment.get("AWS_ENDPOINT_URL_S3") or aws),
             aws_url=watched(environment.get("AWS_ENDPOINT_URL_ATHENA") or aws),
         )
+        self._shown = (0.0, "")
         self._pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix="flow")
 
-    def shown(self) -> dict[str, Any]:
-        """The page's document, of this moment."""
-        facts = dataclasses.replace(self._facts, gateway=self._gateway())
-        return document(facts, self._histories, now=time.time(), logs=self._logs)
+    def shown(self) -> str:
+        """The page's document as JSON, at most half an interval old: all pages share it."""
+        at, known = self._shown
+        if not known or time.monotonic() > at + FLOW_INTERVAL_S / 2:
+            facts = dataclasses.replace(self._facts, gateway=self._gateway())
+            made = document(facts, self._histories, now=time.time(), logs=self._logs)
+            known = json.dumps(made, separators=(",", ":"), allow_nan=False)
+            self._shown = (time.monotonic(), known)
+        return known
 
     async def run(self) -> None:
         """Ask until cancelled. A part that does not answer delays no other."""
