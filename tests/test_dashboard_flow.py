@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -27,12 +26,15 @@ import numpy as np
 import paho.mqtt.client as mqtt
 import pytest
 from bridge.tests.conftest import BridgeProcess, Kafka, Mosquitto, free_port, wait_for
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from local.tests.conftest import CREDENTIALS, Endpoints
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from smartcity.contracts.topics import KAFKA_TOPICS
+from smartcity.contracts.streams import STREAMS
+from smartcity.contracts.tables import DEAD_LETTERS_TABLE
+from smartcity.contracts.topics import DEAD_LETTERS_TOPIC
+from smartcity.dashboard.flow_probes import KafkaProbe
 from smartcity.lake.batch import Outcome
 from smartcity.lake.delays import delays_of
 from smartcity.lake.listener import Report
@@ -52,6 +54,7 @@ START_TIMEOUT_S = 240.0
 RED_WITHIN_S = 5.0 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 60.0
 """Where others keep the machine busy, a limit of seconds would judge them."""
 BATCH_S = 5.0
+TABLES = {stream.kafka_topic: stream.table for stream in STREAMS} | {DEAD_LETTERS_TOPIC: DEAD_LETTERS_TABLE}
 WATCHED = ("devices", "mosquitto", "bridge", "kafka", "lake", "s3", "aws")
 HOSTILE = b"<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\x00\xff\x1b[31m"
 
@@ -84,23 +87,17 @@ class Lake:
         self.stop()
 
     def _batches(self) -> None:
-        consumer = Consumer({"bootstrap.servers": self._kafka, "group.id": "test", "log_level": 0})
+        probe = KafkaProbe(self._kafka)
         rng = np.random.default_rng(7)
         number = 0
         while not self._stopping.wait(BATCH_S):
             rows: dict[str, int] = {}
-            for topic in KAFKA_TOPICS:
-                for partition in range(topic.partitions):
-                    try:
-                        end = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=2)[1]
-                    except Exception:  # Kafka is away: part of the tests.
-                        continue
-                    new = end - self._ends.setdefault(topic.name, {}).get(partition, 0)
-                    self._ends[topic.name][partition] = end
-                    table = {"gps_data": "gps", "vehicle_data": "vehicle", "traffic_data": "camera"}.get(
-                        topic.name, topic.name.removesuffix("_data")
-                    )
-                    rows[table] = rows.get(table, 0) + max(0, new)
+            # Kafka is away at times: part of the tests.
+            for topic, partitions in probe.ask().ends.items():
+                known = self._ends.setdefault(topic, {})
+                new = sum(max(0, end - known.get(partition, 0)) for partition, end in partitions.items())
+                known |= partitions
+                rows[TABLES[topic]] = new
             now, number = time.time(), number + 1
             waited = {table: now - rng.uniform(1.0, 1.0 + BATCH_S, many) for table, many in rows.items() if many}
             delays = {table: delays_of((at * 1e6).astype(np.int64), now) for table, at in waited.items()}
@@ -115,7 +112,6 @@ class Lake:
                     ends=ends, latest=ends,
                 )
             )  # fmt: skip
-        consumer.close()
 
 
 @dataclass(kw_only=True)
@@ -365,7 +361,7 @@ def test_letters_are_counted_by_reason_and_a_reason_shows_its_own_alone(city: Ci
     city.publish("devices/car-9/gps", b"$GPRMC,081836,A,3751.65,S,14507.36,E,010.0,360.0,130998,011.3,E*00\r\n")
     city.publish("devices/station-9/weather", b"it rains")
     seen.page.locator("button.letter", has_text="devices/car-9/gps").first.wait_for()
-    chip = seen.page.get_by_role("button", name=re.compile("checksum invalid"))
+    chip = seen.page.locator("[data-reason=checksum_invalid]")
     seen.page.wait_for_function(
         "() => Number(document.querySelector('[data-reason=checksum_invalid] b').textContent) >= 1"
     )
@@ -399,8 +395,6 @@ def place_of(city: City, topic: str) -> str | None:
 
 
 def test_looking_leaves_no_group_in_kafka(city: City, seen: Seen) -> None:
-    from confluent_kafka.admin import AdminClient  # noqa: PLC0415
-
     assert place_of(city, "none") is None
     groups = AdminClient({"bootstrap.servers": city.kafka.bootstrap}).list_consumer_groups().result(30)
     assert [group.group_id for group in groups.valid if "dashboard" in group.group_id] == []

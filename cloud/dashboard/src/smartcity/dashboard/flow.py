@@ -107,7 +107,7 @@ def _numbers(facts: Facts, histories: Histories) -> dict[str, list[dict[str, Any
             _number("unread", unread_records(told, facts.kafka)),
             _number("topics", len(facts.kafka.ends) if facts.kafka and facts.kafka.ends else None),
         ],
-        "lake": [_number("last batch", batch.get("records")), _number("took s", batch.get("seconds"))],
+        "lake": [_number("records", batch.get("records")), _number("seconds", batch.get("seconds"))],
         "s3": [_number("rows", _sum(histories.lake, "lake_rows_total"))],
     }
 
@@ -170,6 +170,7 @@ def _latency(hop: _Hop, history: History) -> dict[str, Any]:
         "title": hop.title,
         "clocks": hop.clocks,
         "note": note(whole),
+        "is_heard": bool(history.latest),
         "over_s": min(history.span_s, FLOW_WINDOW_S),
         "streams": {
             stream: {"count": one.count, "p50_s": one.p50_s, "p99_s": one.p99_s} for stream, one in streams.items()

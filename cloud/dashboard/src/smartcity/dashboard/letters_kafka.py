@@ -7,7 +7,14 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import OFFSET_INVALID, TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_INVALID,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from smartcity.contracts.envelope import format_time
 from smartcity.contracts.topics import DEAD_LETTERS_TOPIC
@@ -19,6 +26,7 @@ from .settings import LETTERS_LOOKED_AT_MAX, LETTERS_TIMEOUT_S
 
 _AT_ONCE = 100
 _POLL_S = 0.2
+_NOT_THERE = {KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART}
 _BUFFER_KIB = 8 * 1024
 """Of the consumer: letters may have three megabytes each."""
 
@@ -67,6 +75,8 @@ class Letters:
                         return read_letter(record) if record.offset() == offset else None
                 raise LettersError(f"Kafka at {self._kafka} did not give the letter within {LETTERS_TIMEOUT_S:g} s")
             except KafkaException as error:
+                if error.args[0].code() in _NOT_THERE:
+                    return None
                 raise self._away(error) from error
             finally:
                 if self._consumer is not None:

@@ -13,7 +13,7 @@ export function showLatency(holder, flow) {
 function card(hop) {
   const made = html("article", { class: "panel hop-card", "data-hop": hop.id }, html("h3", {}, hop.title));
   if (!hop.count) {
-    made.append(html("p", { class: "empty" }, "No reading in this time."), html("p", { class: "quiet small" }, hop.clocks));
+    made.append(html("p", { class: "empty" }, hop.is_heard ? "No reading in this time." : "Not known: its process does not answer."), html("p", { class: "quiet small" }, hop.clocks));
     return made;
   }
   made.append(

@@ -97,18 +97,24 @@ export class Letters {
     return html("li", {}, button);
   }
 
-  async open(place) {
+  open(place) {
+    this.at("letter").showModal();
+    this.show(place);
+  }
+
+  async show(place) {
     const [title, body] = [this.at("letter-title"), this.at("letter-body")];
     title.textContent = "Dead letter";
     body.replaceChildren(html("p", { class: "empty" }, "Reading it from Kafka …"));
-    this.at("letter").showModal();
     try {
       const letter = await ask(`/api/flow/dead-letters/${place}`);
       title.textContent = letter.reason.replaceAll("_", " ");
       body.replaceChildren(...whole(letter, place));
       body.scrollTop = 0;
     } catch (error) {
-      body.replaceChildren(html("p", { class: "alarm" }, error.message));
+      const again = html("button", { type: "button" }, "Try again");
+      again.addEventListener("click", () => this.show(place));
+      body.replaceChildren(html("p", { class: "alarm" }, error.message), again);
     }
   }
 }

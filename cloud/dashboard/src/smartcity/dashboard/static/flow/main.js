@@ -36,8 +36,11 @@ function showTroubles(parts) {
   const said = JSON.stringify(wrong.map((part) => [part.id, part.state, part.says, part.remedy]));
   if (said === troubles) return;
   troubles = said;
-  at("troubles").replaceChildren(...wrong.map((part) => html("li", { class: part.state, "data-trouble": part.id }, html("b", {}, part.title), ` ${part.reason} `, html("span", { class: "remedy" }, part.remedy ?? ""))));
+  at("troubles").replaceChildren(...wrong.map((part) => html("li", { class: part.state, "data-trouble": part.id }, html("b", {}, part.title), ` ${part.reason} `, html("span", { class: "remedy" }, ...withCode(part.remedy ?? "")))));
 }
+
+// What stands between backticks is a command.
+const withCode = (text) => text.split("`").map((piece, at) => (at % 2 ? html("code", {}, piece) : piece));
 
 function listen() {
   const events = new EventSource("/api/flow/events");

@@ -22,7 +22,7 @@ export class Picture {
     if (layout !== this.built) this.build(flow, width);
     this.built = layout;
     flow.parts.forEach((part, at) => showBox(this.boxes[at], part));
-    flow.hops.forEach((hop, at) => showArrow(this.arrows[at], hop, flow.parts[at + 1]));
+    flow.hops.forEach((hop, at) => showArrow(this.arrows[at], hop, flow.parts[at].state === "down" ? flow.parts[at] : flow.parts[at + 1]));
     if (this.receipts) {
       const isDown = flow.parts.some((part) => part.id === "bridge" && part.state !== "up");
       showArrow(this.receipts, { per_s: isDown ? null : flow.receipts_per_s }, { state: isDown ? "down" : "up" }, "receipts ");

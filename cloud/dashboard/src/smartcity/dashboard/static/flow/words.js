@@ -11,6 +11,7 @@ export function rate(value) {
 // Seconds with a unit and two or three digits: 0.8 ms, 43 ms, 1.25 s.
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
+  if (seconds === 0) return "0";
   if (seconds < 0.01) return `${(seconds * 1e3).toFixed(1)} ms`;
   if (seconds < 1) return `${(seconds * 1e3).toFixed(0)} ms`;
   return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
