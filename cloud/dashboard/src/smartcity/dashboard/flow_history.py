@@ -135,6 +135,6 @@ def _quantile(share: float, bounds: Sequence[float], counts: Sequence[float]) ->
             if bound <= 0 or bound == math.inf:
                 return None
             low = before or 0.0
-            return low + (bound - low) * (rank - seen) / count
+            return min(bound, low + (bound - low) * (rank - seen) / count)
         seen += count
     return None
