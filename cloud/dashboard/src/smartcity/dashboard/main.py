@@ -21,15 +21,28 @@ from smartcity.aws.settings import from_environment
 
 from .bridge import Counts, fetch_counts
 from .errors import AddressError, CertificateError, DashboardError, PortTakenError, TokenError
+from .flow_pages import flow_routes
+from .flow_parts import Gateway
+from .flow_watch import Watch
 from .inbox import Inbox
 from .lake import Athena, Lake
 from .lake_definition import shown_result
 from .lake_pages import frame_reader, lake_routes
+from .letters_kafka import Letters
 from .live import Live
 from .live_pages import live_routes
 from .metrics import Metrics, metrics_routes
 from .server import build_app
-from .settings import BRIDGE_INTERVAL_S, LAKE_QUERY_TIMEOUT_S, MQTT_DEFAULT, Settings, is_loopback, read_settings
+from .settings import (
+    BRIDGE_INTERVAL_S,
+    KAFKA_DEFAULT,
+    LAKE_DEFAULT,
+    LAKE_QUERY_TIMEOUT_S,
+    MQTT_DEFAULT,
+    Settings,
+    is_loopback,
+    read_settings,
+)
 
 _EXAMPLE = "example: smartcity-dashboard run --mqtt 127.0.0.1:1883 --bridge http://127.0.0.1:8081"
 
@@ -44,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = read_settings(
             mqtt=options.mqtt,
             bridge=options.bridge,
+            kafka=options.kafka,
+            lake=options.lake,
             listen=options.listen,
             identity=options.mqtt_identity,
             register_marts=options.register_marts,
@@ -86,6 +101,11 @@ async def run(settings: Settings, listener: socket.socket) -> None:
         gateway = {"trouble": inbox.trouble, "dropped": inbox.dropped, "address": str(settings.mqtt)}
         return {"gateway": gateway, "bridge": counts.shown()}
 
+    def gateway_seen() -> Gateway:
+        sums = live.city.sums()
+        known = {"counts": sums["counts"], "devices": sums["devices"]}
+        return Gateway(address=str(settings.mqtt), trouble=inbox.trouble, **known)
+
     async def ask_bridge() -> None:
         nonlocal counts
         while True:
@@ -95,6 +115,7 @@ async def run(settings: Settings, listener: socket.socket) -> None:
     live = Live(inbox, time.time, about)
     aws = replace(from_environment(), query_timeout_s=LAKE_QUERY_TIMEOUT_S)
     lake = Lake(Athena(aws, register=settings.register_marts, shown=shown_result).ask)
+    watch, letters = Watch(settings, gateway=gateway_seen, environment=os.environ), Letters(settings.kafka)
     app = build_app(
         frame=live.city.frame,
         trouble=lambda: inbox.trouble,
@@ -102,6 +123,7 @@ async def run(settings: Settings, listener: socket.socket) -> None:
         more=[
             *live_routes(live, about, lambda: server.should_exit),
             *lake_routes(DASHBOARD, lake, frame_reader(aws)),
+            *flow_routes(watch, letters, stopping=lambda: server.should_exit),
             *metrics_routes(Metrics(inbox, live.city, lambda: live.pages)),
         ],
         token=settings.token,
@@ -119,7 +141,7 @@ async def run(settings: Settings, listener: socket.socket) -> None:
     _log.info("the city is at http://%s", settings.listen)
     if not is_loopback(settings.listen.host):
         _log.warning("the token and the page go unencrypted over the network: put a proxy with TLS in front")
-    tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(live.fill())]
+    tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(live.fill()), asyncio.create_task(watch.run())]
     for task in tasks:
         # A task that ends has failed: the page would silently stand still.
         task.add_done_callback(lambda _: setattr(server, "should_exit", True))
@@ -132,6 +154,7 @@ async def run(settings: Settings, listener: socket.socket) -> None:
         for task in tasks:
             task.cancel()
         lake.close()
+        letters.close()
         inbox.stop()
 
 
@@ -158,6 +181,8 @@ def _parser() -> argparse.ArgumentParser:
             "HOST:PORT",
             "where to serve; beyond this machine only with --token-file",
         ),
+        ("kafka", "SMARTCITY_KAFKA", KAFKA_DEFAULT, "HOST:PORT", "Kafka, whose dead letters are shown"),
+        ("lake", "SMARTCITY_LAKE_URL", LAKE_DEFAULT, "URL", "the lake driver's HTTP address"),
     )
     for name, variable, default, metavar, text in flags:
         value = os.environ.get(variable, default)
