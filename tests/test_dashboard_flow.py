@@ -38,7 +38,8 @@ from smartcity.dashboard.flow_probes import KafkaProbe
 from smartcity.lake.batch import Outcome
 from smartcity.lake.delays import delays_of
 from smartcity.lake.listener import Report
-from smartcity.lake.progress import Progress, serve
+from smartcity.lake.pages import serve
+from smartcity.lake.progress import Progress
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: make setup-tests installs it")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -73,7 +74,7 @@ class Lake:
         self._thread.start()
 
     def start(self) -> None:
-        self._server = serve(self._progress, ("127.0.0.1", self.port))
+        self._server = serve(self._progress.pages(), ("127.0.0.1", self.port))
 
     def stop(self, number: int = 0) -> None:
         if self._server is not None:
