@@ -163,12 +163,14 @@ def poll(kmh: float, *, codes: tuple[str, ...] = ()) -> bytes:
     )  # fmt: skip
 
 
-def report_incident(wire: Wire, number: int, status: str, *, latitude: float, longitude: float) -> None:
+def report_incident(
+    wire: Wire, number: int, status: str, *, latitude: float, longitude: float, kind: str = "accident", km: float = 57.2
+) -> None:
     """A step in an incident's life."""
     now = datetime.now(UTC)
     values = {
-        "incident_id": f"seen-{number}", "type": "accident", "status": status, "severity": 3, "latitude": latitude,
-        "longitude": longitude, "location": "Hwy 401, Milton", "description": "Two cars on the right lane.",
+        "incident_id": f"seen-{number}", "type": kind, "status": status, "severity": 3, "latitude": latitude,
+        "longitude": longitude, "location": f"Hwy 401 (km {km})", "description": "The right lane is closed.",
     }  # fmt: skip
     payload = emergency.report(values, device_id="wt-resp-1", timestamp=now.isoformat())
     wire.say("wt-resp-1", EMERGENCY, payload, None, now)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from smartcity.contracts.routes import route
 from smartcity.contracts.streams import GPS
 from smartcity.dashboard.nmea import checksum
 
@@ -351,10 +352,11 @@ def test_pictures(browser: Any, tmp_path: Path) -> None:
                 wire.status(name, pending=len(name) - 5)
 
         with Repeating(10, drive), Repeating(0.2, report):
-            for number, (status, latitude, longitude) in enumerate(
-                (("resolved", 43.45, -80.21), ("responding", 43.6, -79.66), ("reported", 43.522, -79.868))
+            for number, (status, kind, km) in enumerate(
+                (("resolved", "police", 26.0), ("responding", "fire", 84.0), ("reported", "accident", 55.0))
             ):
-                report_incident(wire, number, status, latitude=latitude, longitude=longitude)
+                latitude, longitude = route("waterloo-toronto").point_at(km)
+                report_incident(wire, number, status, latitude=latitude, longitude=longitude, kind=kind, km=km)
             for name, how in (("live-map", {}), ("live-dark", {"color_scheme": "dark"}), ("live-phone", phone)):
                 with seen(browser, running.url, **how) as page:
                     page.until(ready)
