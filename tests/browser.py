@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -47,6 +49,32 @@ def mosquitto(folder: Path) -> Iterator[int]:
         process.wait(20)
 
 
+@contextlib.contextmanager
+def counting_bridge() -> Iterator[str]:
+    """The address of something that counts as a bridge does, so that a page has nothing to complain of."""
+
+    class Metrics(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"".join(
+                b"smartcity_bridge_%s %d\n" % count
+                for count in ((b"received_total", 41_210), (b"delivered_total", 41_204), (b"in_flight", 6))
+            )
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Not a word."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dashboard:
     """The process, and where it serves."""
@@ -56,15 +84,17 @@ class Dashboard:
 
 
 @contextlib.contextmanager
-def dashboard(folder: Path, mqtt_port: int, *, port: int | None = None) -> Iterator[Dashboard]:
-    """A dashboard that is connected to the gateway.
+def dashboard(
+    folder: Path, mqtt_port: int, *, port: int | None = None, bridge: str | None = None
+) -> Iterator[Dashboard]:
+    """A dashboard that is connected to the gateway; without `bridge`, an address, nobody answers as one.
 
     Raises:
         AssertionError: it does not come up within DEADLINE_S, or ends with another code than 0.
     """
     port = port or free_port()
     command = [sys.executable, "-m", "smartcity.dashboard.main", "run", "--listen", f"127.0.0.1:{port}"]
-    command += ["--mqtt", f"127.0.0.1:{mqtt_port}", "--bridge", f"http://127.0.0.1:{free_port()}"]
+    command += ["--mqtt", f"127.0.0.1:{mqtt_port}", "--bridge", bridge or f"http://127.0.0.1:{free_port()}"]
     url = f"http://localhost:{port}"
     with (folder / "dashboard.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

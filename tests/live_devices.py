@@ -12,6 +12,7 @@ import secrets
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +29,7 @@ from smartcity.sim.world.city import City, CitySettings
 BOOT = secrets.token_hex(8)
 SKY = gps.Sky(1)
 PACKET_BYTES_MAX = 1 << 20
+MODELS = (("Ford", "Focus"), ("Toyota", "Prius"), ("Honda", "Civic"), ("Volvo", "FH"), ("Tesla", "Model 3"))
 
 
 class Wire:
@@ -102,26 +104,27 @@ class Repeating:
 
 
 class Convoy:
-    """Vehicles in a row on a road. `kmh` may be more than a vehicle drives, so that a test need not wait for it."""
+    """Vehicles in a row on a road. `kmh` is how they move, and may be more than a vehicle drives, so that a test need
+    not wait for it; what they say of their speed is another one, slow here and fast there."""
 
     def __init__(
         self, wire: Wire, road: str, count: int, *, kmh: float = 90.0, prefix: str = "row", gap_km: float = 0.2
     ) -> None:
         self._wire, self._line, self._kmh = wire, route(road), kmh
-        self._names = [f"{prefix}-{number:03d}" for number in range(1, count + 1)]
-        self._kms = {name: 1 + index * gap_km % (self._line.length_km - 2) for index, name in enumerate(self._names)}
-        self._moved_at = dict.fromkeys(self._names, time.monotonic())
+        self.names = [f"{prefix}-{number:03d}" for number in range(1, count + 1)]
+        self._kms = {name: 1 + index * gap_km % (self._line.length_km - 2) for index, name in enumerate(self.names)}
+        self._moved_at = dict.fromkeys(self.names, time.monotonic())
         self._next = 0
 
     def drive(self, names: Iterable[str] | None = None, *, engine: bool = True) -> None:
         """A second's readings of these vehicles, of all without names."""
-        for name in self._names if names is None else names:
+        for name in self.names if names is None else names:
             self._one(name, engine)
 
     def drive_some(self, share: int) -> None:
         """A share of them, the next ones each time: called often, it spreads a second's readings over the second."""
-        some = [self._names[(self._next + index) % len(self._names)] for index in range(share)]
-        self._next = (self._next + share) % len(self._names)
+        some = [self.names[(self._next + index) % len(self.names)] for index in range(share)]
+        self._next = (self._next + share) % len(self.names)
         self.drive(some)
 
     def _one(self, name: str, engine: bool) -> None:
@@ -134,7 +137,9 @@ class Convoy:
         course = math.degrees(
             math.atan2((ahead[1] - longitude) * math.cos(math.radians(latitude)), ahead[0] - latitude)
         )
-        shown_kmh = 20 + 100 * (hash(name) % 97) / 97
+        own = zlib.crc32(name.encode())
+        shown_kmh = max(0.0, 62 + 48 * math.sin(km / 8) + own % 17 - 8)
+        make, model = MODELS[own % len(MODELS)]
         fix = gps.Fix(
             latitude=latitude, longitude=longitude, altitude=100.0, speed=shown_kmh / 3.6, course=course % 360,
             geoid_m=-36.0,
@@ -145,7 +150,7 @@ class Convoy:
         )
         self._wire.say(name, GPS, burst, {"vehicle_type": "car"}, moment)
         if engine:
-            self._wire.say(name, VEHICLE, poll(shown_kmh), {"make": "Ford", "model": "Focus"}, moment)
+            self._wire.say(name, VEHICLE, poll(shown_kmh), {"make": make, "model": model}, moment)
 
 
 def poll(kmh: float, *, codes: tuple[str, ...] = ()) -> bytes:
@@ -158,12 +163,14 @@ def poll(kmh: float, *, codes: tuple[str, ...] = ()) -> bytes:
     )  # fmt: skip
 
 
-def report_incident(wire: Wire, number: int, status: str, *, latitude: float, longitude: float) -> None:
+def report_incident(
+    wire: Wire, number: int, status: str, *, latitude: float, longitude: float, kind: str = "accident", km: float = 57.2
+) -> None:
     """A step in an incident's life."""
     now = datetime.now(UTC)
     values = {
-        "incident_id": f"seen-{number}", "type": "accident", "status": status, "severity": 3, "latitude": latitude,
-        "longitude": longitude, "location": "Hwy 401, Milton", "description": "Two cars on the right lane.",
+        "incident_id": f"seen-{number}", "type": kind, "status": status, "severity": 3, "latitude": latitude,
+        "longitude": longitude, "location": f"Hwy 401 (km {km})", "description": "The right lane is closed.",
     }  # fmt: skip
     payload = emergency.report(values, device_id="wt-resp-1", timestamp=now.isoformat())
     wire.say("wt-resp-1", EMERGENCY, payload, None, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -41,7 +41,7 @@ def live(pipe: Pipe) -> Live:
     return Live(pipe, lambda: asyncio.get_running_loop().time() + 1e6, lambda: {"gateway": next(told)})
 
 
-async def told(events: AsyncIterator[str]) -> dict[str, Any]:
+async def told(events: AsyncGenerator[str, None]) -> dict[str, Any]:
     text = await asyncio.wait_for(anext(events), 30)
     found: dict[str, Any] = json.loads(text.split("data: ", 1)[1])
     return found
@@ -70,7 +70,7 @@ def test_what_comes_together_is_told_together() -> None:
         update = await told(events)
         assert len(update["vehicles"]) == 50
         assert pipe.wakes == 1
-        await events.aclose()  # type: ignore[attr-defined]
+        await events.aclose()
 
     run(scenario)
 
@@ -88,7 +88,7 @@ def test_what_comes_later_is_told_without_waiting_for_the_sums() -> None:
         names = [name for update in updates for name in update.get("vehicles", {})]
         assert names == [f"bus-{number}" for number in range(5)]
         assert sum("counts" in update for update in updates) < 5
-        await events.aclose()  # type: ignore[attr-defined]
+        await events.aclose()
 
     run(scenario)
 
@@ -100,7 +100,7 @@ def test_pages_at_the_same_version_share_one_encoding() -> None:
         assert there.pages == 3
         assert first[0] is first[1] is first[2]
         for page in pages:
-            await page.aclose()  # type: ignore[attr-defined]
+            await page.aclose()
         assert there.pages == 0
 
     run(scenario)
@@ -117,7 +117,7 @@ def test_nothing_is_told_where_nothing_came() -> None:
         later = await told(events)
         assert later["now"] >= update["now"] + 0.5
         assert later["gateway"] == update["gateway"] + 1
-        await events.aclose()  # type: ignore[attr-defined]
+        await events.aclose()
 
     run(scenario)
 

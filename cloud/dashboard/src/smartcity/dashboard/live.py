@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from .city import City
@@ -33,7 +33,11 @@ class Live:
         """Starts the inbox, and takes in what comes. What arrives waits GATHER_S for company: the first of many is told
         with the others, and pages get 1 / GATHER_S updates a second at most."""
         loop = asyncio.get_running_loop()
-        self._inbox.start(lambda: loop.call_soon_threadsafe(self._arrived.set))
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._arrived.set)
+
+        self._inbox.start(wake)
         while True:
             await self._arrived.wait()
             await asyncio.sleep(GATHER_S)
@@ -57,7 +61,7 @@ class Live:
         """Whether PAGES_MAX pages watch."""
         return self.pages >= PAGES_MAX
 
-    async def events(self, stopping: Callable[[], bool]) -> AsyncIterator[str]:
+    async def events(self, stopping: Callable[[], bool]) -> AsyncGenerator[str, None]:
         """A page's stream of server-sent events: everything first, then what changed, as soon as it changed, and the
         sums every SUMS_INTERVAL_S. A page that reads slowly gets fewer and larger ones."""
         self.pages += 1

@@ -5,6 +5,7 @@ import { showRaw } from "./raw.js";
 
 const ASK_MS = 1000;
 const SILENT_S = 10;
+const FIRST_S = 60;
 
 const at = (id) => document.getElementById(id);
 const name = decodeURIComponent(window.location.pathname.split("/").pop());
@@ -34,8 +35,9 @@ function show(told) {
   showAbout(told);
   showOutbox(told.status, told.now);
   const { book } = told;
-  const seconds = book?.keeps_s ?? 300;
-  rows = rows.concat(book?.rows ?? []).filter((row) => row[0] > told.now - seconds);
+  rows = rows.concat(book?.rows ?? []).filter((row) => row[0] > told.now - book.keeps_s);
+  // The charts begin with a minute, and grow with what they have.
+  const seconds = rows.length ? Math.max(FIRST_S, told.now - rows[0][0]) : FIRST_S;
   for (const chart of charts) chart.draw(rows, told.now, seconds);
   for (const [id, stream] of [["gps", "gps"], ["obd", "vehicle"]]) {
     const raw = book?.raw[stream];
@@ -59,7 +61,7 @@ function showAbout({ vehicle, status, now, book }) {
   pairs(at("now"), [
     ["position", vehicle.fix === false ? `no fix; last ${place}` : place],
     ["speed by GPS", fixed(vehicle.speed, 1, "km/h")],
-    ["course", fixed(vehicle.direction, 0, "°")],
+    ["course", fixed(vehicle.direction, 0, "").trim() + (Number.isFinite(vehicle.direction) ? "°" : "")],
     ["last reading", newest ? `${clock(newest)} (${Math.max(0, Math.round(silence))} s ago)` : "none"],
   ]);
   at("clock").textContent = `as of ${clock(now)}`;
