@@ -12,6 +12,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,8 @@ from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.marts import await_marts, hurry_marts
 from smartcity.local.reach import at_lake
 from smartcity.local.stack import SUPERVISOR, Stack
+from smartcity.local.verify.audit import Scope, audit
+from smartcity.local.verify.lake import Lake, LakeAccess
 
 from .browser import CHROMIUM, Seen, chromium, seen
 
@@ -76,23 +80,34 @@ def url(stack: Stack) -> str:
     return addresses.dashboard_url.replace("127.0.0.1", "localhost").rstrip("/")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """Two vehicles on each route, with all that watches them."""
+
+    running: subprocess.Popen[bytes]
+    start: dt.datetime
+    state: Path
+
+    def stop(self) -> None:
+        self.running.terminate()
+        self.running.wait(60)
+
+
 @pytest.fixture(scope="module")
-def devices(stack: Stack) -> Iterator[dt.datetime]:
-    """Two vehicles on each route, with all that watches them; gives when their drive began."""
-    start = dt.datetime.now(dt.UTC) - dt.timedelta(days=2)
+def devices(stack: Stack) -> Iterator[Devices]:
+    start, state = dt.datetime.now(dt.UTC) - dt.timedelta(days=2), stack.layout.var / "sim" / "browser"
     addresses = stack.addresses()
     assert addresses is not None
     command = [str(SIMULATOR), "run", "--broker", addresses.mqtt, "--vehicles", "2", "--until", "never", "--quiet"]
-    command += ["--speed", str(SPEED), "--seed", str(SEED), "--start", format_time(start)]
-    running = subprocess.Popen([*command, "--state", str(stack.layout.var / "sim" / "browser")])
+    command += ["--speed", str(SPEED), "--seed", str(SEED), "--start", format_time(start), "--state", str(state)]
+    started = Devices(running=subprocess.Popen(command), start=start, state=state)
     try:
-        yield start
+        yield started
     finally:
-        running.terminate()
-        running.wait(60)
+        started.stop()
 
 
-def test_vehicles_move_frames_change_and_incidents_appear(browser: Any, url: str, devices: dt.datetime) -> None:
+def test_vehicles_move_frames_change_and_incidents_appear(browser: Any, url: str, devices: Devices) -> None:
     with seen(browser, url) as page:
         page.until("document.querySelectorAll('#vehicles a').length >= 4")
         page.page.wait_for_timeout(1000)
@@ -109,7 +124,7 @@ def test_vehicles_move_frames_change_and_incidents_appear(browser: Any, url: str
         assert page.complaints == []
 
 
-def test_every_part_is_green_and_latencies_reach_the_lake(browser: Any, url: str, devices: dt.datetime) -> None:
+def test_every_part_is_green_and_latencies_reach_the_lake(browser: Any, url: str, devices: Devices) -> None:
     with seen(browser, url, "/flow") as page:
         for part in ("devices", "mosquitto", "bridge", "kafka", "lake", "s3", "aws"):
             await_state(page, part, "up")
@@ -139,7 +154,7 @@ def test_a_broken_reading_is_opened_as_a_dead_letter(browser: Any, url: str, sta
         assert page.complaints == []
 
 
-def test_a_killed_bridge_is_red_and_green_again(browser: Any, url: str, stack: Stack, devices: dt.datetime) -> None:
+def test_a_killed_bridge_is_red_and_green_again(browser: Any, url: str, stack: Stack, devices: Devices) -> None:
     """Without the supervisor, which would have started it again before a person can look."""
     with seen(browser, url, "/flow") as page:
         await_state(page, "bridge", "up")
@@ -155,35 +170,40 @@ def test_a_killed_bridge_is_red_and_green_again(browser: Any, url: str, stack: S
 
 
 def test_a_filter_changes_the_lakes_charts_to_what_athena_answers(
-    browser: Any, url: str, stack: Stack, devices: dt.datetime
+    browser: Any, url: str, stack: Stack, devices: Devices
 ) -> None:
-    """The drive of two days ago: what the marts say of it changes no more once it is past."""
+    """When the devices have stopped, everything is in the lake, and its marts are built: then nothing changes any more
+    between the page's question and ours."""
+    devices.stop()
+    report = audit(
+        Lake(LakeAccess.from_environment(stack.environment())), Scope(folders=(devices.state,)), wait_s=120,
+        progress=print,
+    )  # fmt: skip
+    assert report.settled, report.document()
     sheet = next(one for one in DASHBOARD.sheets if one.id == "city")
     visual = next(one for one in sheet.visuals if one.id == "speed-by-time")
-    with at_lake(stack):
+    with at_lake(stack), seen(browser, url, f"/lake#sheet={sheet.id}") as page:
         settings = from_environment()
         hurry_marts(stack)
-        await_marts(stack, read_storage(settings.bucket), devices.date(), print)
-        with seen(browser, url, f"/lake#sheet={sheet.id}") as page:
-            settle(page, [one.id for one in sheet.visuals])
-            both = table(page, visual.id)
-            page.page.locator("#filter-route summary").click()
-            page.page.get_by_role("checkbox", name="london-birmingham").check()
-            settle(page, [one.id for one in sheet.visuals])
-            shown = table(page, visual.id)
-            midnight = dt.datetime.combine(dt.datetime.now(dt.UTC).date(), dt.time(), dt.UTC)
-            since, until = midnight - dt.timedelta(days=7), midnight + dt.timedelta(days=1)
-            choices = Choices(values={"route": ("london-birmingham",)}, since=since, until=until)
-            days = {"first_day": since.date().isoformat(), "last_day": until.date().isoformat()}
-            sql = visual_query(with_clicks(DASHBOARD), visual, choices, days)
-            answered = list(run_query(sql, settings).rows)
-            page.picture("whole-lake", full_page=True)
-            assert page.complaints == []
+        await_marts(stack, read_storage(settings.bucket), devices.start.date(), print)
+        page.page.reload()
+        settle(page, [one.id for one in sheet.visuals])
+        both = table(page, visual.id)
+        page.page.locator("#filter-route summary").click()
+        page.page.get_by_role("checkbox", name="london-birmingham").check()
+        settle(page, [one.id for one in sheet.visuals])
+        shown = table(page, visual.id)
+        midnight = dt.datetime.combine(dt.datetime.now(dt.UTC).date(), dt.time(), dt.UTC)
+        since, until = midnight - dt.timedelta(days=7), midnight + dt.timedelta(days=1)
+        choices = Choices(values={"route": ("london-birmingham",)}, since=since, until=until)
+        days = {"first_day": since.date().isoformat(), "last_day": until.date().isoformat()}
+        sql = visual_query(with_clicks(DASHBOARD), visual, choices, days)
+        answered = list(run_query(sql, settings).rows)
+        page.picture("whole-lake", full_page=True)
+        assert page.complaints == []
     assert 0 < len(shown) < len(both)
-    assert {row[1] for row in shown} == {"london-birmingham"}
-    # Marts may be built anew between the page's question and ours: the hours that both know are equal.
-    assert len(shown) <= len(answered)
-    assert [row[0][:13] for row in shown] == [row[0].strftime("%Y-%m-%d %H") for row in answered][: len(shown)]
+    assert [row[:2] for row in shown] == [[row[0].strftime("%Y-%m-%d %H:%M"), row[1]] for row in answered]
+    assert [float(row[2]) for row in shown] == pytest.approx([row[2] for row in answered], abs=0.51)
 
 
 def await_state(page: Seen, part: str, state: str, within_s: float = 120.0) -> None:
