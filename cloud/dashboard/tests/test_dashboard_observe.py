@@ -7,7 +7,7 @@ from typing import Any
 
 import pynmea2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartcity.contracts.status import Status
@@ -49,6 +49,7 @@ def test_rmc_is_read_in_degrees_and_kmh() -> None:
     }
 
 
+@settings(deadline=None)  # The machine may be busy with other tests.
 @given(
     st.floats(-89.9, 89.9),
     st.floats(-179.9, 179.9),
@@ -87,6 +88,7 @@ def test_what_is_no_rmc_is_unreadable(payload: bytes) -> None:
     assert there.changes(0)["vehicles"] == {}
 
 
+@settings(deadline=None)  # The machine may be busy with other tests.
 @given(st.binary(max_size=200), st.text(max_size=40), st.sampled_from([s.leaf for s in STREAMS] + ["status", "x"]))
 def test_no_payload_breaks_the_page(payload: bytes, metadata: str, leaf: str) -> None:
     seen = observe(message(leaf, payload, metadata=metadata))

@@ -8,7 +8,7 @@ from array import array
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartcity.contracts.status import Status
@@ -81,6 +81,7 @@ def test_other_answers_are_shown_as_they_came(text: str) -> None:
     assert line.text == text
 
 
+@settings(deadline=None)  # The machine may be busy with other tests.
 @given(st.binary(max_size=400))
 def test_no_payload_breaks_a_vehicles_page(payload: bytes) -> None:
     book = Logbook(lambda: 1.0)
@@ -89,6 +90,7 @@ def test_no_payload_breaks_a_vehicles_page(payload: bytes) -> None:
     json.dumps(book.shown("dev-1", 0.0), allow_nan=False)
 
 
+@settings(deadline=None)  # The machine may be busy with other tests.
 @given(st.sampled_from(sorted(PIDS)), st.binary(min_size=2, max_size=2))
 def test_the_chart_and_the_explanation_agree(code: int, data: bytes) -> None:
     pid = PIDS[code]
