@@ -289,7 +289,7 @@ def test_every_part_is_up_and_readings_flow_with_their_latencies(seen: Seen) -> 
     assert all(float(rate) > 0 for rate in rates)
     # Nothing else reaches Kafka than what the gateway passes on.
     assert float(rates[1]) == pytest.approx(float(rates[2]), rel=0.3)
-    assert seen.page.locator("#troubles li").count() == 0
+    seen.page.wait_for_function("() => document.getElementById('troubles').childElementCount === 0")
     assert seen.complaints == []
 
 

@@ -44,6 +44,15 @@ def test_a_bridge_without_scheme_is_refused() -> None:
         read_settings(mqtt="a:1", bridge="127.0.0.1:8081", listen="127.0.0.1:1")
 
 
+def test_a_lake_without_scheme_and_a_kafka_without_port_are_refused_by_their_flags() -> None:
+    with pytest.raises(AddressError, match="--lake"):
+        read_settings(mqtt="a:1", bridge=BRIDGE, listen="127.0.0.1:1", lake="127.0.0.1:8082")
+    with pytest.raises(AddressError, match=r"--kafka 'b'"):
+        read_settings(mqtt="a:1", bridge=BRIDGE, listen="127.0.0.1:1", kafka="a:9092,b")
+    settings = read_settings(mqtt="a:1", bridge=BRIDGE, listen="127.0.0.1:1", kafka="a:9092,b:9092", lake="http://l:1/")
+    assert (settings.kafka, settings.lake) == ("a:9092,b:9092", "http://l:1")
+
+
 def test_a_taken_port_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

@@ -11,10 +11,10 @@ from confluent_kafka import (
     OFFSET_INVALID,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
-    KafkaError,
     KafkaException,
     TopicPartition,
 )
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from smartcity.contracts.envelope import format_time
 from smartcity.contracts.topics import DEAD_LETTERS_TOPIC
@@ -26,7 +26,6 @@ from .settings import LETTERS_LOOKED_AT_MAX, LETTERS_TIMEOUT_S
 
 _AT_ONCE = 100
 _POLL_S = 0.2
-_NOT_THERE = {KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART}
 _BUFFER_KIB = 8 * 1024
 """Of the consumer: letters may have three megabytes each."""
 
@@ -37,6 +36,7 @@ class Letters:
     def __init__(self, kafka: str) -> None:
         self._kafka = kafka
         self._lock = threading.Lock()
+        self._admin: AdminClient | None = None
         self._consumer: Consumer | None = None
         self._shelf = Shelf()
         self._next: dict[int, int] = {}
@@ -63,7 +63,7 @@ class Letters:
         """
         with self._lock:
             try:
-                first, end = self._bounds(partition)
+                first, end = self._bounds().get(partition, (0, 0))
                 if not first <= offset < end:
                     return None
                 self._client.assign([TopicPartition(DEAD_LETTERS_TOPIC, partition, offset)])
@@ -75,8 +75,6 @@ class Letters:
                         return read_letter(record) if record.offset() == offset else None
                 raise LettersError(f"Kafka at {self._kafka} did not give the letter within {LETTERS_TIMEOUT_S:g} s")
             except KafkaException as error:
-                if error.args[0].code() in _NOT_THERE:
-                    return None
                 raise self._away(error) from error
             finally:
                 if self._consumer is not None:
@@ -102,14 +100,9 @@ class Letters:
         return self._consumer
 
     def _go_on(self) -> None:
-        topics = self._client.list_topics(DEAD_LETTERS_TOPIC, timeout=LETTERS_TIMEOUT_S).topics
-        found = topics.get(DEAD_LETTERS_TOPIC)
-        if found is None or found.error is not None:
-            raise LettersError(f"Kafka at {self._kafka} has no topic {DEAD_LETTERS_TOPIC}")
         ends: dict[int, int] = {}
         starts: list[TopicPartition] = []
-        for partition in sorted(found.partitions):
-            first, end = self._bounds(partition)
+        for partition, (first, end) in sorted(self._bounds().items()):
             if end < self._next.get(partition, 0):  # The topic was made anew.
                 self._shelf.clear()
                 self._next.clear()
@@ -141,11 +134,21 @@ class Letters:
         finally:
             self._client.unassign()
 
-    def _bounds(self, partition: int) -> tuple[int, int]:
-        found = self._client.get_watermark_offsets(
-            TopicPartition(DEAD_LETTERS_TOPIC, partition), timeout=LETTERS_TIMEOUT_S, cached=False
-        )
-        return found or (0, 0)
+    def _bounds(self) -> dict[int, tuple[int, int]]:
+        """First and end offset of each partition. A consumer's own `get_watermark_offsets` knows no partition that is
+        not assigned at the moment, so an administrator is asked."""
+        if self._admin is None:
+            self._admin = AdminClient(kafka_options(self._kafka), logger=SILENT)
+        found = self._admin.list_topics(DEAD_LETTERS_TOPIC, timeout=LETTERS_TIMEOUT_S).topics.get(DEAD_LETTERS_TOPIC)
+        if found is None or found.error is not None:
+            raise LettersError(f"Kafka at {self._kafka} has no topic {DEAD_LETTERS_TOPIC}")
+        places = [TopicPartition(DEAD_LETTERS_TOPIC, number) for number in found.partitions]
+        asked = [
+            self._admin.list_offsets(dict.fromkeys(places, which), request_timeout=LETTERS_TIMEOUT_S)
+            for which in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        ]
+        first, end = ({place.partition: each.result().offset for place, each in one.items()} for one in asked)
+        return {partition: (first[partition], end[partition]) for partition in end}
 
     def _away(self, error: KafkaException) -> LettersError:
         inner = error.args[0]

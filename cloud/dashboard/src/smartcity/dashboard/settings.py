@@ -49,7 +49,7 @@ FLOW_STILL_AFTER_S = 60.0
 LETTERS_LOOKED_AT_MAX = 500
 """Dead letters at the topic's end, per partition, in which the latest of each reason are looked for."""
 LETTERS_OF_A_REASON_MAX = 20
-LETTERS_TIMEOUT_S = 10.0
+LETTERS_TIMEOUT_S = 5.0
 LETTER_SHOWN_BYTES_MAX = 4 * 1024
 """Of a letter's payload; all of it can be downloaded."""
 LETTER_PROPERTIES_MAX = 64
