@@ -142,7 +142,7 @@ def test_the_environment_is_that_of_the_native_stack() -> None:
         for name, value in stack_environment(var=Path("/")).items()
         if name.startswith(("AWS_", "SMARTCITY_B"))
     }
-    for service in ("aws", "deploy", "lake", "spark-worker-1", "spark-worker-2", "maintenance", "tools"):
+    for service in ("aws", "deploy", "lake", "spark-worker-1", "spark-worker-2", "maintenance", "dashboard", "tools"):
         ours = SERVICES[service]["environment"]
         assert native.items() <= ours.items(), service
         assert ours["AWS_ENDPOINT_URL"] == f"http://aws:{NATIVE['aws'].ports['aws']}"
@@ -217,7 +217,7 @@ def test_a_real_account_needs_its_settings_and_no_local_endpoint() -> None:
     over = load("docker-compose.aws.yml")["services"]
     for service in ("s3", "aws", "deploy"):
         assert over[service] is None
-    for service in ("lake", "maintenance", "tools", "spark-worker-1", "spark-worker-2"):
+    for service in ("lake", "maintenance", "dashboard", "tools", "spark-worker-1", "spark-worker-2"):
         environment = over[service]["environment"]
         assert environment["AWS_ENDPOINT_URL"] is None
         assert environment["AWS_ENDPOINT_URL_S3"] is None
