@@ -43,7 +43,7 @@ def load(name: str) -> Any:
 
 
 COMPOSE = load("docker-compose.yml")
-SERVICES: dict[str, Any] = COMPOSE["services"]
+SERVICES: dict[str, Any] = {name: each for name, each in COMPOSE["services"].items() if name != "settings"}
 NATIVE = {service.name: service for service in CLUSTER_SERVICES}
 
 
@@ -70,6 +70,15 @@ def test_every_variable_is_documented(name: str) -> None:
 def test_every_port_is_documented_with_its_number() -> None:
     for service, variable, host, _ in ports():
         assert re.search(rf"^\| `{variable}` \| {host} \|", PAGE, re.MULTILINE), f"{service}: {variable}, {host}"
+
+
+def test_every_setting_that_is_a_number_is_read_as_one_under_its_name() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    numbers = {name: default for name, default in re.findall(r"\$\{(SMARTCITY_[A-Z0-9_]+):-(\d+)\}", text)}
+    del numbers["SMARTCITY_SPEED"]  # `configure` looks at it: it need not be whole.
+    assert len(numbers) >= 13
+    assert COMPOSE["services"]["settings"]["ulimits"] == {name: f"${{{name}:-{numbers[name]}}}" for name in numbers}
+    assert COMPOSE["services"]["settings"]["scale"] == 0
 
 
 def test_env_example_names_only_settings_that_there_are() -> None:
@@ -271,6 +280,13 @@ def test_docker_compose_reads_the_file() -> None:
     run = _compose_config(every, only())
     assert run.returncode == 0, run.stderr
     assert set(json.loads(run.stdout)["services"]) == set(SERVICES)
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"]["settings"]["ulimits"])
+def test_docker_compose_names_a_setting_that_is_no_number(name: str) -> None:
+    run = _compose_config([], only(**{name: "abc"}))
+    assert run.returncode != 0
+    assert name in run.stderr, run.stderr
 
 
 def test_docker_compose_names_a_missing_setting() -> None:

@@ -131,7 +131,7 @@ def test_a_service_that_hangs_is_unhealthy(stack: Project, foundation: bool) -> 
     [
         ("SMARTCITY_VEHICLES", "two"),
         ("SMARTCITY_SPEED", "0"),
-        ("SMARTCITY_KAFKA_PORT", "70000"),
+        ("SMARTCITY_KRAFT_BROKERS", "2"),
         ("SMARTCITY_MQTT_PORT", "abc"),
         ("SMARTCITY_KRAFT_BROKERS", "none"),
     ],
