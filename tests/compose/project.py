@@ -104,12 +104,9 @@ class Project:
     def endpoints(self) -> dict[str, str]:
         """The environment in which this machine's boto3 reaches the project's S3 and local AWS."""
         return {
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            **SERVICES["tools"]["environment"],
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.settings['SMARTCITY_AWS_PORT']}",
             "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{self.settings['SMARTCITY_S3_PORT']}",
-            "SMARTCITY_BUCKET": "smartcity-lake",
         }
 
 
