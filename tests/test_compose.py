@@ -152,7 +152,7 @@ def test_the_environment_is_that_of_the_native_stack() -> None:
         if name.startswith(("AWS_", "SMARTCITY_B"))
     }
     # versitygw takes the key for the account, which the artefacts' bucket is asked to belong to.
-    native["AWS_ACCESS_KEY_ID"] = "123456789012"
+    native["AWS_ACCESS_KEY_ID"] = "000000000000"
     assert SERVICES["s3"]["environment"]["ROOT_ACCESS_KEY"] == native["AWS_ACCESS_KEY_ID"]
     for service in ("aws", "deploy", "lake", "spark-worker-1", "spark-worker-2", "maintenance", "dashboard", "tools"):
         ours = SERVICES[service]["environment"]
