@@ -23,6 +23,7 @@ from smartcity.local import containers
 from smartcity.local.environment import BUCKET, stack_environment
 from smartcity.local.jars import expected
 from smartcity.local.services import CLUSTER_SERVICES, kafka, maintenance, spark_cluster
+from smartcity.local.services import lake as native_lake
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "compose.md").read_text()
@@ -175,8 +176,10 @@ def test_spark_is_as_large_as_the_native_cluster() -> None:
     assert f"--cores-max={spark_cluster.WORKERS * spark_cluster.WORKER_CORES}" in lake
     assert f"--executor-cores={spark_cluster.WORKER_CORES}" in lake
     run = SERVICES["maintenance"]["command"]
-    assert run[run.index("--every") + 1] == maintenance.EVERY
-    assert run[run.index("--marts-every") + 1] == maintenance.MARTS_EVERY
+    assert f"--every={maintenance.EVERY}" in run
+    assert f"--marts-every={maintenance.MARTS_EVERY}" in run
+    for service in ("lake", "maintenance"):
+        assert SERVICES[service]["environment"]["JAVA_TOOL_OPTIONS"] == native_lake.JVM
 
 
 def test_kafka_runs_on_the_native_heap() -> None:

@@ -131,6 +131,13 @@ def test_a_published_reading_is_on_the_page(dashboard: Running) -> None:
     assert cameras["cam-1"]["location"] == "A40"
     assert seen["unreadable"]["gps"] == 1
     assert seen["gateway"]["trouble"] is None
+    metrics = dashboard.get("/metrics")[2].decode()
+    assert 'smartcity_dashboard_readings_total{stream="gps"} 2.0' in metrics
+    assert 'smartcity_dashboard_unreadable_total{stream="gps"} 1.0' in metrics
+    assert 'smartcity_dashboard_things{kind="cameras"} 1.0' in metrics
+    assert "smartcity_dashboard_gateway_connected 1.0" in metrics
+    assert "smartcity_dashboard_pages 1.0" in metrics
+    assert "process_resident_memory_bytes " in metrics
     # There is no bridge: the page has to say so.
     assert "does not answer" in seen["bridge"]["trouble"]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from smartcity.dashboard.errors import AddressError, CertificateError
+from smartcity.dashboard.guard import SECURITY_HEADERS
 from smartcity.dashboard.main import main
-from smartcity.dashboard.server import SECURITY_HEADERS, drawn_route
+from smartcity.dashboard.server import drawn_route
 from smartcity.dashboard.settings import Address, is_loopback, parse_address, read_settings
 
 BRIDGE = "http://127.0.0.1:8081"
@@ -28,7 +29,7 @@ def test_anything_else_is_refused_with_its_reason(listen: str, capsys: pytest.Ca
     assert main(["run", "--listen", listen]) == 2
     error = capsys.readouterr().err
     assert listen in error
-    assert "token" in error
+    assert "--token-file" in error
     assert "Traceback" not in error
 
 

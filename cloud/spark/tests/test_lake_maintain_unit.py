@@ -6,10 +6,13 @@ import argparse
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +28,7 @@ from smartcity.lake.leftovers import abort_uploads, remove_temporary
 from smartcity.lake.main import main
 from smartcity.lake.maintain import STEP_ATTEMPTS_MAX, Upkeep, attempt
 from smartcity.lake.maintain_command import report_text
+from smartcity.lake.pages import serve
 from smartcity.lake.s3 import s3_client
 from smartcity.lake.schedule import Job, Schedule
 from smartcity.lake.settings import Storage
@@ -164,6 +168,42 @@ def test_of_two_jobs_the_longer_due_one_runs(tmp_path: Path) -> None:
     )
     schedule.run()
     assert schedule.runs.index("maintain") < 39, "a job that is always due must not starve the other"
+
+
+def test_a_schedule_tells_how_its_runs_ended_and_that_it_lives(tmp_path: Path) -> None:
+    body = f"""
+{_COUNT}n = len(runs.read_text())
+time.sleep(600 if n == 1 else 0)
+sys.exit((0, 0, 1, {EXIT_TERMINAL})[n - 1])
+"""
+    schedule = Schedule(_job(_script(tmp_path, body), name="marts", run_timeout_s=1))
+    assert schedule.run() == EXIT_TERMINAL
+    server = serve(schedule.metrics.pages(), ("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        with urllib.request.urlopen(f"{address}/metrics") as answer:
+            metrics = answer.read().decode()
+        with urllib.request.urlopen(f"{address}/healthz") as answer:
+            assert answer.status == 200
+        schedule.metrics.stale_s = 0.0
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(f"{address}/healthz")
+    finally:
+        server.shutdown()
+        server.server_close()
+    for ended, times in (("killed", 1), ("well", 1), ("failed", 2)):
+        assert f'lake_job_runs_total{{ended="{ended}",job="marts"}} {times}.0' in metrics
+    assert 'lake_job_running{job="marts"} 0.0' in metrics
+    assert 'lake_job_last_success_timestamp_seconds{job="marts"} 1.' in metrics
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        address = holder.getsockname()
+        with pytest.raises(TerminalError, match=f"--http 127.0.0.1:{address[1]}: Address already in use"):
+            serve({}, address)
 
 
 def test_a_run_that_takes_too_long_is_killed_and_stop_leaves_nothing(tmp_path: Path) -> None:

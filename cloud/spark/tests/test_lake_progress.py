@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from smartcity.lake.batch import Outcome
 from smartcity.lake.listener import Listener, Operator, read_report
-from smartcity.lake.progress import Progress, serve
+from smartcity.lake.pages import serve
+from smartcity.lake.progress import Progress
 
 RECORDED = json.loads((Path(__file__).parent / "progress.json").read_text())
 """Progress of this query as Spark 4.0.0 wrote it, of a batch that its limit cut short."""
@@ -118,7 +119,7 @@ def _get(url: str) -> tuple[int, Any]:
 
 def test_the_document_and_the_metrics_are_served() -> None:
     progress = Progress()
-    server = serve(progress, ("127.0.0.1", 0))
+    server = serve(progress.pages(), ("127.0.0.1", 0))
     base = f"http://127.0.0.1:{server.server_address[1]}"
     try:
         assert _get(f"{base}/healthz")[0] == 503

@@ -2,6 +2,7 @@
 
     SimError
     ├── SettingsError   a flag's value cannot be used; exit code 2
+    ├── MetricsError    the address for Prometheus cannot be opened; exit code 1
     ├── StateError      the state directory cannot be used (unwritable, locked, of another version); exit code 1
     └── OutboxError     the outbox can no longer be written (disk full, damaged); terminal, exit code 1
 
@@ -18,6 +19,10 @@ class SimError(Exception):
 
 class SettingsError(SimError):
     """A flag's value cannot be used."""
+
+
+class MetricsError(SimError):
+    """The address for Prometheus cannot be opened."""
 
 
 class StateError(SimError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from .courier import Courier
@@ -19,7 +19,8 @@ Ending = Literal["end", "stopped"]
 
 
 class Loop:
-    """Wires source, courier and transport. `stop` becomes true when the process is asked to end."""
+    """Wires source, courier and transport. `stop` becomes true when the process is asked to end; `reports` are called
+    at every turn."""
 
     def __init__(
         self,
@@ -29,14 +30,14 @@ class Loop:
         transport: Transport,
         monotonic: Callable[[], float],
         stop: Callable[[], bool],
-        progress: Callable[[], None],
+        reports: Sequence[Callable[[], None]],
     ) -> None:
         self._source = source
         self._courier = courier
         self._transport = transport
         self._monotonic = monotonic
         self._stop = stop
-        self._progress = progress
+        self._reports = reports
 
     def generate(self) -> Ending:
         """Runs until the source has reached its end, or the process is asked to end."""
@@ -50,7 +51,7 @@ class Loop:
                     self._source.pull(readings_max=_READINGS_PER_TICK, monotonic=self._monotonic, budget_s=_PULL_S)
                 )
                 next_tick = self._monotonic() + (0.0 if self._source.behind else TICK_S)
-            self._progress()
+            self._report()
         return "end"
 
     def drain(self, timeout_s: float, give_up: Callable[[], bool]) -> bool:
@@ -64,7 +65,7 @@ class Loop:
             while (left := tick_at - self._monotonic()) > 0:
                 self._courier.handle(self._transport.poll(left))
             self._courier.tick([])
-            self._progress()
+            self._report()
         return True
 
     def goodbye(self) -> None:
@@ -75,3 +76,7 @@ class Loop:
             self._courier.handle(self._transport.poll(0.05))
         self._courier.tick([])
         self._transport.close()
+
+    def _report(self) -> None:
+        for report in self._reports:
+            report()

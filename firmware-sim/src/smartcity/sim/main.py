@@ -185,6 +185,7 @@ def _run_settings(arguments: argparse.Namespace) -> RunSettings:
         transport=arguments.transport,
         drain_timeout_s=arguments.drain_timeout_s,
         quiet=arguments.quiet,
+        metrics=arguments.metrics,
         faults=None if arguments.faults is None else load_plan(arguments.faults),
         limits=OutboxLimits(pending_max=arguments.pending_max, log_bytes_max=arguments.log_bytes_max),
     )
@@ -322,6 +323,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"readings that may wait per device; further ones are dropped (default: {limits.pending_max})",
     )
+    add("--metrics", type=_address, metavar="HOST:PORT", help="answer Prometheus here (default: nowhere)")
     add("--json", action="store_true", help="print a summary as JSON at the end")
     add("--quiet", action="store_true", help="no progress on stderr")
 

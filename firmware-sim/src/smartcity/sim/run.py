@@ -7,7 +7,7 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +23,7 @@ from .faults.inject import FaultyWorld, Injector
 from .faults.transport import FaultyTransport
 from .identities import KnownWorld, contexts, expiring, read_identities
 from .loop import Loop
+from .metrics import Metrics
 from .open_files import make_room
 from .outbox import Outbox
 from .progress import Progress, summary
@@ -131,7 +132,7 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
             transport=faulty or transport,
             monotonic=time.monotonic,
             stop=lambda: signals.count > 0,
-            progress=progress,
+            reports=[progress, *_metrics(settings, source, courier, stack)],
         )
         gc.freeze()  # World and devices live as long as the process: no collection need look at them again.
         gc.set_threshold(_GC_OBJECTS)
@@ -154,6 +155,14 @@ def run(settings: RunSettings, make_world: MakeWorld) -> Outcome:
             undelivered={} if drained else outbox.pending_by_device(),
             stopped=signals.count > 0,
         )
+
+
+def _metrics(settings: RunSettings, source: Source, courier: Courier, stack: ExitStack) -> Iterator[Metrics]:
+    """What answers Prometheus until the stack ends, if it shall."""
+    if settings.metrics is not None:
+        metrics = Metrics(source=source, courier=courier, monotonic=time.monotonic)
+        stack.callback(metrics.serve(*settings.metrics))
+        yield metrics
 
 
 def _transport(

@@ -67,6 +67,8 @@ class RunSettings:
     stop_drain_timeout_s: float = 3.0
     """The drain after SIGTERM: what is still pending stays in the outbox."""
     quiet: bool = False
+    metrics: tuple[str, int] | None = None
+    """Where Prometheus is answered; None: nowhere."""
     limits: OutboxLimits = field(default_factory=OutboxLimits)
     window: WindowSettings = field(default_factory=WindowSettings)
     faults: Plan | None = None

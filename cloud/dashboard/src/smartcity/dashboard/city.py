@@ -41,8 +41,8 @@ class City:
         self._frames_bytes = 0
         self._latest: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
         self._presence: OrderedDict[str, Presence] = OrderedDict()
-        self._counts = {stream.name: 0 for stream in STREAMS}
-        self._unreadable = {stream.name: 0 for stream in STREAMS}
+        self.counts = {stream.name: 0 for stream in STREAMS}
+        self.unreadable = {stream.name: 0 for stream in STREAMS}
         self._time: str | None = None
 
     def apply(self, seen: Sighting | Presence) -> None:
@@ -52,9 +52,9 @@ class City:
             self._presence[seen.device_id] = seen
             _shrink(self._presence, DEVICES_MAX)
             return
-        self._counts[seen.stream.name] += 1
+        self.counts[seen.stream.name] += 1
         if seen.shown is None:
-            self._unreadable[seen.stream.name] += 1
+            self.unreadable[seen.stream.name] += 1
         elif self._is_news(seen):
             self._show(seen, seen.shown)
 
@@ -70,8 +70,8 @@ class City:
             "version": self.version,
             "now": self._clock(),
             "time": self._time,
-            "counts": dict(self._counts),
-            "unreadable": dict(self._unreadable),
+            "counts": dict(self.counts),
+            "unreadable": dict(self.unreadable),
             "devices": {
                 "online": sum(status.state == "online" for status in statuses),
                 "offline": sum(status.state == "offline" for status in statuses),
@@ -80,6 +80,10 @@ class City:
                 "dropped": sum(status.dropped for status in statuses),
             },
         }
+
+    def sizes(self) -> dict[str, int]:
+        """How many things of each kind are remembered."""
+        return {kind: len(things) for kind, things in self._things.items()}
 
     def frame(self, device_id: str) -> bytes | None:
         """A camera's last JPEG."""

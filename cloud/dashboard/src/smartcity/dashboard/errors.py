@@ -3,6 +3,7 @@
 DashboardError
 ├── AddressError       a flag's value is no address, or one we refuse to listen on; exit code 2
 ├── CertificateError   the identity for the gateway cannot be used; exit code 2
+├── TokenError         the file of the token cannot be used; exit code 2
 ├── PortTakenError     the address to listen on is not free; exit code 1
 ├── LakeRequestError   a page asks for a visual, a filter or a time that there is not; answered 400 or 404
 ├── LakeBusyError      too many questions to the lake wait; answered 503
@@ -22,6 +23,10 @@ class AddressError(DashboardError):
 
 class CertificateError(DashboardError):
     """The bundle cannot be read, or is none."""
+
+
+class TokenError(DashboardError):
+    """The token's file cannot be read, may be read by others, or holds too little."""
 
 
 class PortTakenError(DashboardError):

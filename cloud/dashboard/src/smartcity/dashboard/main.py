@@ -21,14 +21,15 @@ from smartcity.aws.settings import from_environment
 
 from .bridge import Counts, fetch_counts
 from .city import City
-from .errors import AddressError, CertificateError, DashboardError, PortTakenError
+from .errors import AddressError, CertificateError, DashboardError, PortTakenError, TokenError
 from .inbox import Inbox
 from .lake import Athena, Lake
 from .lake_definition import shown_result
 from .lake_pages import frame_reader, lake_routes
+from .metrics import Metrics
 from .observe import observe
-from .server import build_app
-from .settings import BRIDGE_INTERVAL_S, LAKE_QUERY_TIMEOUT_S, MQTT_DEFAULT, Settings, read_settings
+from .server import Watching, build_app
+from .settings import BRIDGE_INTERVAL_S, LAKE_QUERY_TIMEOUT_S, MQTT_DEFAULT, Settings, is_loopback, read_settings
 
 TICK_S = 0.1
 """Between two looks into the inbox."""
@@ -51,11 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
             listen=options.listen,
             identity=options.mqtt_identity,
             register_marts=options.register_marts,
+            token_file=options.token_file,
         )
         listener = open_listener(settings)
     except DashboardError as error:
         print(f"smartcity-dashboard: {error}", file=sys.stderr)
-        return 2 if isinstance(error, AddressError | CertificateError) else 1
+        return 2 if isinstance(error, AddressError | CertificateError | TokenError) else 1
     with listener:
         asyncio.run(run(settings, listener))
     return 0
@@ -106,12 +108,16 @@ async def run(settings: Settings, listener: socket.socket) -> None:
 
     aws = replace(from_environment(), query_timeout_s=LAKE_QUERY_TIMEOUT_S)
     lake = Lake(Athena(aws, register=settings.register_marts, shown=shown_result).ask)
+    watching = Watching()
     app = build_app(
         snapshot=snapshot,
         frame=city.frame,
         trouble=lambda: inbox.trouble,
         stopping=lambda: server.should_exit,
+        watching=watching,
+        exposition=Metrics(inbox, city, lambda: watching.pages).exposition,
         lake=lake_routes(DASHBOARD, lake, frame_reader(aws)),
+        token=settings.token,
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
     loop = asyncio.get_running_loop()
@@ -125,6 +131,8 @@ async def run(settings: Settings, listener: socket.socket) -> None:
         loop.add_signal_handler(number, stop)
     inbox.start()
     _log.info("the city is at http://%s", settings.listen)
+    if not is_loopback(settings.listen.host):
+        _log.warning("the token and the page go unencrypted over the network: put a proxy with TLS in front")
     tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(fill_city())]
     for task in tasks:
         # A task that ends has failed: the page would silently stand still.
@@ -144,8 +152,8 @@ async def run(settings: Settings, listener: socket.socket) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="smartcity-dashboard",
-        description="The live city and its lake in a browser, for this machine only. The lake is asked through Athena, "
-        "whose region, credentials and endpoints come the way boto3 reads them (AWS_*).",
+        description="The live city and its lake in a browser, for this machine, or for whoever knows the token. The "
+        "lake is asked through Athena, whose region, credentials and endpoints come the way boto3 reads them (AWS_*).",
         epilog=_EXAMPLE,
     )
     commands = parser.add_subparsers(required=True, metavar="run")
@@ -157,7 +165,13 @@ def _parser() -> argparse.ArgumentParser:
     flags = (
         ("mqtt", "SMARTCITY_MQTT", None, "HOST:PORT", f"the gateway; else the identity's, or {MQTT_DEFAULT}"),
         ("bridge", "SMARTCITY_BRIDGE_URL", "http://127.0.0.1:8081", "URL", "the bridge's HTTP address"),
-        ("listen", "SMARTCITY_DASHBOARD_LISTEN", "127.0.0.1:8080", "HOST:PORT", "where to serve, loopback only"),
+        (
+            "listen",
+            "SMARTCITY_DASHBOARD_LISTEN",
+            "127.0.0.1:8080",
+            "HOST:PORT",
+            "where to serve; beyond this machine only with --token-file",
+        ),
     )
     for name, variable, default, metavar, text in flags:
         value = os.environ.get(variable, default)
@@ -167,6 +181,13 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("SMARTCITY_DASHBOARD_IDENTITY"),
         metavar="FILE",
         help="bundle of smartcity-edge, for a gateway with identities ($SMARTCITY_DASHBOARD_IDENTITY)",
+    )
+    run_parser.add_argument(
+        "--token-file",
+        default=os.environ.get("SMARTCITY_DASHBOARD_TOKEN_FILE"),
+        metavar="FILE",
+        help="whoever looks has to know what this file holds; made where it is missing "
+        "($SMARTCITY_DASHBOARD_TOKEN_FILE)",
     )
     run_parser.add_argument(
         "--register-marts",

@@ -5,57 +5,31 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smartcity.contracts.routes import ROUTE_NAMES, route, sites
 
-from .settings import PAGES_MAX, UPDATE_INTERVAL_S, is_loopback
+from .guard import Guard
+from .metrics import CONTENT_TYPE
+from .settings import PAGES_MAX, UPDATE_INTERVAL_S
 
 STATIC = Path(__file__).parent / "static"
 
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
+@dataclass(slots=True)
+class Watching:
+    """How many pages are open."""
 
-class Guard:
-    """Adds the security headers, and answers only to loopback names: a foreign page cannot rebind its name to us."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
-            await send(message)
-
-        if not is_loopback(_host_name(Headers(scope=scope).get("host", ""))):
-            refusal = PlainTextResponse("This dashboard answers to localhost only.\n", status_code=421)
-            await refusal(scope, receive, guarded)
-            return
-        await self._app(scope, receive, guarded)
+    pages: int = 0
 
 
 def build_app(
@@ -64,7 +38,10 @@ def build_app(
     frame: Callable[[str], bytes | None],
     trouble: Callable[[], str | None],
     stopping: Callable[[], bool],
+    watching: Watching,
+    exposition: Callable[[], bytes],
     lake: Sequence[Route] = (),
+    token: str | None = None,
 ) -> Starlette:
     """The ASGI application.
 
@@ -73,18 +50,19 @@ def build_app(
         frame: a camera's last JPEG, by device.
         trouble: why nothing can come from the gateway, or None.
         stopping: whether pages must let go of their connections.
+        watching: counts the pages.
+        exposition: what Prometheus is told.
         lake: routes of the lake's page.
+        token: what whoever looks has to know; None: only this machine looks.
     """
-    pages = 0
 
     async def events(request: Request) -> Response:
-        if pages >= PAGES_MAX:
+        if watching.pages >= PAGES_MAX:
             return PlainTextResponse(f"{PAGES_MAX} pages watch already.\n", status_code=503)
         return StreamingResponse(stream(), media_type="text/event-stream")
 
     async def stream() -> AsyncIterator[str]:
-        nonlocal pages
-        pages += 1
+        watching.pages += 1
         version = 0
         try:
             while not stopping():
@@ -93,7 +71,7 @@ def build_app(
                 yield f"event: city\nid: {version}\ndata: {json.dumps(update, separators=(',', ':'))}\n\n"
                 await asyncio.sleep(UPDATE_INTERVAL_S)
         finally:
-            pages -= 1
+            watching.pages -= 1
 
     async def last_frame(request: Request) -> Response:
         jpeg = frame(request.path_params["device"])
@@ -102,7 +80,10 @@ def build_app(
         return Response(jpeg, media_type="image/jpeg")
 
     async def health(request: Request) -> Response:
-        return JSONResponse({"status": "ok", "gateway": trouble() or "connected", "pages": pages})
+        return JSONResponse({"status": "ok", "gateway": trouble() or "connected", "pages": watching.pages})
+
+    async def metrics(request: Request) -> Response:
+        return Response(exposition(), media_type=CONTENT_TYPE)
 
     async def page(request: Request) -> Response:
         return FileResponse(STATIC / "index.html", media_type="text/html")
@@ -114,13 +95,14 @@ def build_app(
         routes=[
             Route("/", page),
             Route("/healthz", health),
+            Route("/metrics", metrics),
             Route("/events", events),
             Route("/routes.json", routes),
             Route("/frames/{device}.jpg", last_frame),
             *lake,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(Guard, token=token)],
     )
 
 
@@ -142,10 +124,3 @@ def drawn_route(name: str) -> dict[str, Any]:
         "pieces": pieces,
         "junctions": junctions,
     }
-
-
-def _host_name(host: str) -> str:
-    """The name in a Host header, without port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]

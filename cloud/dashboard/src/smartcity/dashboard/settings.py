@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from smartcity.contracts.identity import Identity, IdentityError, read_bundle
 
+from .access_token import read_token
 from .errors import AddressError, CertificateError
 
 INBOX_MESSAGES_MAX = 20_000
@@ -62,24 +63,33 @@ class Settings:
     """Who we are to a gateway that asks for certificates; None: plain TCP."""
     register_marts: bool = False
     """Whether the marts' new days are put into the Glue catalog before the lake is asked."""
+    token: str | None = field(default=None, repr=False)
+    """What whoever looks has to know; None: only this machine looks."""
 
 
 def read_settings(
-    *, mqtt: str | None, bridge: str, listen: str, identity: str | None = None, register_marts: bool = False
+    *,
+    mqtt: str | None,
+    bridge: str,
+    listen: str,
+    identity: str | None = None,
+    register_marts: bool = False,
+    token_file: str | None = None,
 ) -> Settings:
     """Settings from the values of the flags. Without `mqtt`: the identity's gateway, or this machine's.
 
     Raises:
-        AddressError: a value is malformed, or `listen` is no loopback address.
+        AddressError: a value is malformed, or `listen` is no loopback address and there is no token.
         CertificateError: the identity cannot be used.
+        TokenError: the token's file cannot be used.
     """
     if not bridge.startswith(("http://", "https://")):
         raise AddressError(f"--bridge {bridge!r} is no URL: give one like http://127.0.0.1:8081")
     address = parse_address("--listen", listen)
-    if not is_loopback(address.host):
+    if token_file is None and not is_loopback(address.host):
         raise AddressError(
-            f"--listen {listen} would show the city to the network, and the dashboard has no access token yet "
-            f"(a later version brings one): use 127.0.0.1:{address.port} and reach it through an SSH tunnel"
+            f"--listen {listen} would show the city to the network: give --token-file FILE, whose content whoever "
+            f"looks has to know, or use 127.0.0.1:{address.port} and reach it through an SSH tunnel"
         )
     known = _read_identity(identity) if identity else None
     if mqtt is None and known is not None:
@@ -87,7 +97,12 @@ def read_settings(
     else:
         gateway = parse_address("--mqtt", mqtt if mqtt is not None else MQTT_DEFAULT)
     return Settings(
-        mqtt=gateway, bridge=bridge.rstrip("/"), listen=address, identity=known, register_marts=register_marts
+        mqtt=gateway,
+        bridge=bridge.rstrip("/"),
+        listen=address,
+        identity=known,
+        register_marts=register_marts,
+        token=read_token(Path(token_file)) if token_file else None,
     )
 
 

@@ -17,8 +17,9 @@ from .checkpoint import forget_impossible_batch, require_cluster
 from .errors import EXIT_OK, LakeError, TerminalError, TransientError
 from .jars import require_jars
 from .listener import Listener
+from .pages import serve
 from .places import grid_table
-from .progress import Progress, serve
+from .progress import Progress
 from .query import LakeQuery, kafka_cluster_id
 from .s3 import s3_client
 from .session import start_session
@@ -58,11 +59,7 @@ def drive(settings: Settings, *, supervised: bool) -> int:
     check_bucket(settings.storage)
     progress = Progress()
     if settings.http is not None:
-        try:
-            serve(progress, settings.http)
-        except OSError as error:
-            host, port = settings.http
-            raise TerminalError(f"--http {host}:{port}: {error.strerror}. Choose another port.") from error
+        serve(progress.pages(), settings.http)
     try:
         spark = start_session(settings)
         # Spark takes SIGINT for itself when its context starts.

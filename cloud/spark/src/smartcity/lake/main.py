@@ -13,6 +13,7 @@ from pathlib import Path
 from . import deadletters_command, describe_command, maintain_command
 from .errors import EXIT_TERMINAL, EXIT_TRANSIENT, LakeError, TerminalError
 from .marts import command as marts_command
+from .pages import http_address
 from .settings import DEFAULT_BUCKET, SUBMITTED, Executors, Settings, read_storage
 
 _EXAMPLE = """example:
@@ -145,7 +146,7 @@ def _add_query_flags(command: argparse.ArgumentParser) -> None:
         shown = "" if default is None else f" (default {default})"
         command.add_argument(flag, type=_positive, default=default, metavar="N", help=text + shown)
     command.add_argument("--executor-memory", default="700m", help="heap of each of those executors (default 700m)")
-    command.add_argument("--http", type=_address, help="HOST:PORT for /metrics and /healthz (default none)")
+    command.add_argument("--http", type=http_address, help="HOST:PORT for /metrics and /healthz (default none)")
     command.add_argument("--available-now", action="store_true", help="read what Kafka has, then end")
 
 
@@ -160,13 +161,6 @@ def _seconds(text: str) -> float:
     if not 0.1 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text} is not between 0.1 and 3600 seconds")
     return value
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host or "127.0.0.1", int(port)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from .describe import describe
 from .durations import duration_of
 from .errors import EXIT_OK, EXIT_TRANSIENT
 from .marts import command as marts_command
+from .pages import http_address
 from .schedule import RUN_TIMEOUT_S, Job, Schedule, run_schedule
 from .settings import Limits, Settings, read_storage
 
@@ -49,6 +50,7 @@ def add_flags(command: argparse.ArgumentParser) -> None:
         help="age from which files are removed that no snapshot names (default 3d, at least 1d)",
     )
     command.add_argument("--json", action="store_true", help="the report as one JSON document")
+    command.add_argument("--http", type=http_address, help="HOST:PORT for /metrics and /healthz, with --every")
     command.set_defaults(usage_error=command.error)
     command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)  # One run of `--every`.
 
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> int:
     jobs = [Job(name="maintain", command=command, every_s=every_s, first_s=every_s, run_timeout_s=RUN_TIMEOUT_S)]
     if options.marts_every is not None:
         jobs.append(marts_command.job(spark_flags(options), options.marts_every))
-    return run_schedule(Schedule(*jobs))
+    return run_schedule(Schedule(*jobs), options.http)
 
 
 def spark_flags(options: argparse.Namespace) -> list[str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import deque
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from .batch import Outcome
 from .listener import Report
+from .pages import Page, metrics_page
 from .tables import TABLES
 
 BATCH_SECONDS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 60, 120)
@@ -177,37 +177,10 @@ class Progress:
             "left": report.lag() if report else {},
         }
 
-
-def serve(progress: Progress, address: tuple[str, int]) -> ThreadingHTTPServer:
-    """Answer `/metrics`, `/progress` and `/healthz` (503 until the query runs) from a thread of its own.
-
-    Raises:
-        OSError: the port is taken.
-    """
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/metrics":
-                self._answer(200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(progress.registry))
-            elif self.path == "/healthz":
-                body = json.dumps(progress.health()).encode()
-                self._answer(200 if progress.running else 503, "application/json", body)
-            elif self.path == "/progress":
-                self._answer(200, "application/json", json.dumps(progress.document()).encode())
-            else:
-                self._answer(404, "text/plain", b"/metrics, /progress or /healthz\n")
-
-        def _answer(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Scrapes are not worth a line each."""
-
-    server = ThreadingHTTPServer(address, Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    return server
+    def pages(self) -> Mapping[str, Page]:
+        """`/metrics`, `/progress` and `/healthz` (503 until the query runs), for `pages.serve`."""
+        return {
+            "/metrics": metrics_page(self.registry),
+            "/progress": lambda: (200, "application/json", json.dumps(self.document()).encode()),
+            "/healthz": lambda: (200 if self.running else 503, "application/json", json.dumps(self.health()).encode()),
+        }

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import EXIT_OK, EXIT_TERMINAL, EXIT_USAGE
+from .pages import serve
+from .schedule_metrics import JobMetrics
 from .supervise import adopt_orphans, reap_group
 
 _log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Schedule:
         self._hurrying = False
         self.runs: list[str] = []
         """Names of the jobs that ran, in their order."""
+        self.metrics = JobMetrics(job.name for job in jobs)
 
     def stop(self) -> None:
         """End, and kill the run that is under way. Safe in a signal handler."""
@@ -86,6 +89,7 @@ class Schedule:
                 self._due.update({job: min(due, now) for job, due in self._due.items() if job.hurried})
             job = min(self._due, key=self._due.__getitem__)
             left_s = self._due[job] - time.monotonic()
+            self.metrics.turned()
             if self._stopping.wait(min(max(left_s, 0.0), POLL_S)):
                 return None
             if left_s <= 0:
@@ -94,13 +98,16 @@ class Schedule:
     def _run_once(self, job: Job) -> int | None:
         """The run's exit code; None if it was killed: the schedule was stopped, or it took too long."""
         process = subprocess.Popen(job.command, stdin=subprocess.PIPE, start_new_session=True)
-        left_s = job.run_timeout_s
+        began, left_s = time.monotonic(), job.run_timeout_s
+        self.metrics.began(job.name)
         try:
             while process.poll() is None and left_s > 0 and not self._stopping.wait(POLL_S):
+                self.metrics.turned()
                 left_s -= POLL_S
             code = process.poll()
         finally:
             reap_group(process)
+        self.metrics.ended(job.name, time.monotonic() - began, code)
         if left_s <= 0:
             _log.error("%s killed after %g s; the next run in %g s", job.name, job.run_timeout_s, job.every_s)
         elif code not in (EXIT_OK, EXIT_USAGE, EXIT_TERMINAL, None):
@@ -108,8 +115,14 @@ class Schedule:
         return code
 
 
-def run_schedule(schedule: Schedule) -> int:
-    """Until SIGTERM or SIGINT; SIGUSR1 hurries it. Its exit code."""
+def run_schedule(schedule: Schedule, http: tuple[str, int] | None = None) -> int:
+    """Until SIGTERM or SIGINT; SIGUSR1 hurries it. Its exit code.
+
+    Raises:
+        TerminalError: the address for /metrics and /healthz is taken.
+    """
+    if http is not None:
+        serve(schedule.metrics.pages(), http)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: schedule.stop())
     signal.signal(signal.SIGUSR1, lambda *_: schedule.hurry())

@@ -8,6 +8,9 @@ from ..jars import expected, missing
 from ..programs import find_java
 from .service import Place, Service, console_script, http_probe
 
+JVM = "-XX:TieredStopAtLevel=1"
+"""The second compiler would take more, on a machine that runs everything, than a local city would give back."""
+
 
 def _prepare(place: Place) -> None:
     wrong = missing(place.layout.jars("spark"), expected("spark"))
@@ -22,9 +25,8 @@ def _command(place: Place) -> list[str]:
 
 
 def spark_environment(place: Place) -> dict[str, str]:
-    """What Spark needs beside what every service gets. The second compiler would take more, on a machine that runs
-    everything, than a local city's readings would give back."""
-    java = {"JAVA_HOME": str(find_java().home), "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+    """What Spark needs beside what every service gets."""
+    java = {"JAVA_HOME": str(find_java().home), "JAVA_TOOL_OPTIONS": JVM}
     return {**java, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(place.layout.data("spark-scratch"))}
 
 

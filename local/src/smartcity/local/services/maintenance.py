@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..environment import BUCKET
 from .lake import LAKE, spark_environment
-from .service import Place, Service, console_script
+from .service import Place, Service, console_script, http_probe
 
 EVERY = "1h"
 MARTS_EVERY = "5m"
@@ -12,17 +12,18 @@ MARTS_EVERY = "5m"
 
 def _command(place: Place) -> list[str]:
     command = [console_script("smartcity-lake"), "maintain", "--every", EVERY, "--marts-every", MARTS_EVERY]
-    return [*command, "--bucket", BUCKET, "--jars", str(place.layout.jars("spark"))]
+    command += ["--bucket", BUCKET, "--jars", str(place.layout.jars("spark"))]
+    return [*command, "--http", place.address("maintenance_http")]
 
 
 def _probe(place: Place) -> str | None:
-    """It listens nowhere: that it lives is all there is to ask, and is asked of every service."""
-    return None
+    return http_probe(f"{place.url('maintenance_http')}/healthz")
 
 
 MAINTENANCE = Service(
     name="maintenance",
     needs=("lake",),
+    ports={"maintenance_http": 8086},
     prepare=LAKE.prepare,
     command=_command,
     environment=spark_environment,
