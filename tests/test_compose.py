@@ -137,6 +137,12 @@ def test_nothing_starts_before_what_it_needs_is_well() -> None:
         assert set(SERVICES[name]["depends_on"]) == needs
 
 
+def test_java_may_load_what_it_unpacks() -> None:
+    services = ("kafka", "kafka-zookeeper", "spark-master", "spark-worker-1", "spark-worker-2", "lake", "maintenance")
+    assert {name for name, each in SERVICES.items() if each["tmpfs"] == ["/tmp:exec"]} == set(services)
+    assert all(each["tmpfs"] in (["/tmp"], ["/tmp:exec"]) for each in SERVICES.values())
+
+
 def test_named_volumes_are_declared_and_used() -> None:
     used = set()
     for each in SERVICES.values():
