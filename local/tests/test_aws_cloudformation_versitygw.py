@@ -1,4 +1,4 @@
-"""Buckets of a stack at an S3 endpoint that does not know every setting, with the answers that versitygw 1.8.0 gives."""
+"""Buckets of a stack at an S3 endpoint that does not know every setting, with the answers of versitygw 1.8.0."""
 
 from __future__ import annotations
 
