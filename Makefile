@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := contracts/src firmware-sim/src edge/src bridge/src cloud/spark/src cloud/aws/src cloud/dashboard/src local/src
 
-.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-questions bench-s3 bench-simulator bench-visible compose-test soak replay trino
+.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-questions bench-s3 bench-simulator bench-visible compose-test soak replay trino bench-dashboard
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -28,7 +28,7 @@ test-unit: setup ## only the tests that start nothing
 chaos: setup ## kill everything again and again, and prove that nothing was lost (CHAOS="--kills 5 --seed 1")
 	@$(PYTHON) -m tests.chaos $(CHAOS)
 
-bench: bench-bridge bench-capture bench-gateway bench-lake bench-questions bench-s3 bench-simulator bench-visible ## every benchmark
+bench: bench-bridge bench-capture bench-dashboard bench-gateway bench-lake bench-questions bench-s3 bench-simulator bench-visible ## every benchmark
 
 bench-bridge: setup ## CPU per message of the bridge, beside a paho-loop bridge; writes var/bench/bridge.json
 	@$(PYTHON) tests/bench/bridge.py
@@ -38,6 +38,9 @@ bench-simulator: setup ## CPU and memory of 10,000 simulated vehicles (BENCH="--
 
 bench-capture: setup ## recorder and replayer beside mqtt-recorder; writes var/bench/capture.json
 	@$(PYTHON) tests/bench/capture.py
+
+bench-dashboard: setup-tests ## from a device to the live map, and the page's frames (BENCH="--seconds 30"); writes var/bench/dashboard.json
+	@$(PYTHON) tests/bench/dashboard.py $(BENCH)
 
 bench-gateway: setup ## honest devices' latency while strangers stall; writes var/bench/gateway.json
 	@$(PYTHON) tests/bench/gateway.py

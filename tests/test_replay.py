@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from smartcity.contracts import mqtt
 from smartcity.contracts.envelope import read_envelope
 from smartcity.contracts.streams import STREAMS
 from smartcity.contracts.topics import stream_of_topic
-from smartcity.edge.capture import detect, packets
+from smartcity.edge.capture import detect
 from smartcity.edge.capture.detect import ReadOptions
 from smartcity.edge.capture.message import Findings
 from smartcity.local.counts import KafkaCounter
@@ -63,7 +64,7 @@ def readings() -> dict[str, set[tuple[str, str]]]:
     found: dict[str, set[tuple[str, str]]] = {stream.name: set() for stream in STREAMS}
     for message in detect.read(FIXTURE, Findings(strict=True), ReadOptions()):
         target = stream_of_topic(message.topic)
-        envelope = read_envelope(packets.user_properties(message.properties))
+        envelope = read_envelope(mqtt.user_properties(message.properties))
         if target is not None and envelope is not None:
             found[target[1].name].add((envelope.device_id, envelope.id))
     return found

@@ -246,10 +246,10 @@ class Kafka:
         )  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, deadline_s: float = 60) -> None:
         log = (self._folder / "kafka.log").open("ab")
         self.process = subprocess.Popen([*self._java, "kafka.Kafka", str(self._config)], stdout=log, stderr=log)
-        wait_for("Kafka", self._ready, 60)
+        wait_for("Kafka", self._ready, deadline_s)
 
     def _ready(self) -> bool:
         if self.process is None or self.process.poll() is not None:

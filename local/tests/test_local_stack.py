@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 
 from smartcity.local import process
 from smartcity.local.errors import ServiceError
+from smartcity.local.ports import choose
 from smartcity.local.services import Place, Service
 from smartcity.local.services.kafka import record_counts
 from smartcity.local.stack import SUPERVISOR, Stack, Status
@@ -144,3 +145,23 @@ def test_a_missing_program_is_named_before_anything_is_started(tmp_path: Path) -
     with pytest.raises(ServiceError, match="broker is not installed"):
         stack.up(supervise=False)
     assert [status.state for status in stack.statuses()] == ["down", "down", "down"]
+
+
+def test_a_port_that_another_stack_takes_after_it_was_chosen_is_given_up(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one's endpoint would answer as ours, with the other one's buckets."""
+    theirs = stack.place().ports["s3"]
+    choices = iter([theirs])
+    monkeypatch.setattr(
+        "smartcity.local.stack.choose", lambda first, taken=(): next(choices, None) or choose(first, taken)
+    )
+    mine, said = Stack(tmp_path), list[str]()
+    try:
+        mine.up(only=["s3"], progress=said.append, supervise=False)
+        assert mine.place().ports["s3"] != theirs
+        client(mine).create_bucket(Bucket="mine")
+        assert "mine" not in {bucket["Name"] for bucket in client(stack).list_buckets()["Buckets"]}
+        assert any(f"s3: port {theirs} was free and is held by python" in line for line in said), said
+    finally:
+        mine.down()

@@ -82,9 +82,9 @@ def test_rmc_agrees_with_pynmea2(latitude: float, longitude: float, knots: float
 )
 def test_what_is_no_rmc_is_unreadable(payload: bytes) -> None:
     assert read_rmc(payload) is None
-    shown = applied(message("gps", payload)).changes(0)
-    assert shown["unreadable"]["gps"] == shown["counts"]["gps"] == 1
-    assert shown["vehicles"] == {}
+    there = applied(message("gps", payload))
+    assert there.sums()["unreadable"]["gps"] == there.sums()["counts"]["gps"] == 1
+    assert there.changes(0)["vehicles"] == {}
 
 
 @given(st.binary(max_size=200), st.text(max_size=40), st.sampled_from([s.leaf for s in STREAMS] + ["status", "x"]))
@@ -93,7 +93,7 @@ def test_no_payload_breaks_the_page(payload: bytes, metadata: str, leaf: str) ->
     there = city()
     if seen is not None:
         there.apply(seen)
-    json.dumps(there.changes(0), allow_nan=False)
+    json.dumps(there.changes(0) | there.sums(), allow_nan=False)
 
 
 def test_a_vehicle_is_position_and_model_together() -> None:
@@ -113,7 +113,7 @@ def test_a_reading_sent_again_counts_but_does_not_move_the_vehicle_back() -> Non
 
     there = applied(weather(1, 1.0), weather(2, 2.0), weather(1, 1.0))
     assert there.changes(0)["weather"]["dev-1"]["temperature"] == 2.0
-    assert there.changes(0)["counts"]["weather"] == 3
+    assert there.sums()["counts"]["weather"] == 3
     # A new boot starts at 1 again, and is news.
     seen = observe(weather(1, 3.0, boot="f" * 16))
     assert seen is not None
@@ -126,8 +126,53 @@ def test_pages_get_what_changed() -> None:
     first = there.changes(0)
     assert first["full"]
     assert set(first["weather"]) == {"dev-1"}
-    assert there.changes(first["version"])["weather"] == {}
+    assert "weather" not in there.changes(first["version"])
     assert not there.changes(first["version"])["full"]
+
+
+def test_pages_get_no_more_of_a_vehicle_than_what_changed() -> None:
+    there = applied(message("gps", RMC, metadata='{"vehicle_type":"van"}'), message("weather", b'{"temperature": 1}'))
+    version = there.changes(0)["version"]
+    seen = observe(message("gps", RMC.replace(b"3751.65", b"3751.66").replace(b"*63", b"*60"), sequence=2))
+    assert seen is not None
+    there.apply(seen)
+    changed = there.changes(version)
+    assert set(changed) == {"vehicles", "full", "version", "now"}
+    assert changed["vehicles"] == {"dev-1": {"latitude": -37.861}}
+
+
+def test_a_vehicle_without_a_fix_stays_where_it_was_last_seen() -> None:
+    void = b"$GPRMC,081836,V,,,,,,,130998,,,N*5D\r\n"
+    there = applied(message("gps", RMC), message("gps", void, sequence=2))
+    vehicle = there.changes(0)["vehicles"]["dev-1"]
+    assert vehicle["latitude"] == -37.860833
+    assert vehicle["fix"] is False
+
+
+def test_a_vehicle_shows_its_state_whatever_came_first() -> None:
+    gone = Presence(device_id="dev-1", status=Status(state="offline", boot=BOOT, sequence=9))
+    there = applied(message("gps", RMC))
+    there.apply(gone)
+    assert there.changes(0)["vehicles"]["dev-1"]["state"] == "offline"
+    other = city()
+    other.apply(gone)
+    seen = observe(message("gps", RMC))
+    assert seen is not None
+    other.apply(seen)
+    assert other.changes(0)["vehicles"]["dev-1"]["state"] == "offline"
+
+
+def test_the_time_of_sending_goes_to_the_page_in_milliseconds() -> None:
+    there = city()
+    for sent in ("2026-11-21T08:00:00.250000Z", "yesterday", "2026-11-21T08:00:00"):
+        properties = (("senttime", sent),)
+        seen = observe(Message(topic=f"devices/at-{len(sent)}/gps", payload=RMC, properties=properties, retained=False))
+        assert seen is not None
+        there.apply(seen)
+    vehicles = there.changes(0)["vehicles"]
+    assert vehicles["at-27"]["sent"] == 1795248000250
+    assert "sent" not in vehicles["at-9"]
+    assert "sent" not in vehicles["at-19"]
 
 
 def test_incidents_are_one_whatever_their_steps_and_limited() -> None:
@@ -165,7 +210,7 @@ def test_presence_is_counted() -> None:
     there = city()
     there.apply(Presence(device_id="a", status=Status(state="online", boot=BOOT, sequence=9, pending=4)))
     there.apply(Presence(device_id="b", status=Status(state="offline", boot=BOOT, sequence=1)))
-    assert there.changes(0)["devices"] == {"online": 1, "offline": 1, "pending": 4, "refused": 0, "dropped": 0}
+    assert there.sums()["devices"] == {"online": 1, "offline": 1, "pending": 4, "refused": 0, "dropped": 0}
 
 
 @pytest.mark.parametrize("topic", ["receipts/dev-1", "devices/dev-1", "devices/DEV/gps", "devices/dev-1/other"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import urllib.error
@@ -10,11 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from smartcity.lake.batch import Outcome
+from smartcity.lake.delays import BOUNDS_S, delays_of
 from smartcity.lake.listener import Listener, Operator, read_report
 from smartcity.lake.pages import serve
 from smartcity.lake.progress import Progress
@@ -24,7 +27,7 @@ RECORDED = json.loads((Path(__file__).parent / "progress.json").read_text())
 METRICS = {
     "lake_input_rows_per_second", "lake_processed_rows_per_second", "lake_batch_seconds", "lake_lag_records",
     "lake_last_batch_part_seconds", "lake_read_offset", "lake_state_intervals", "lake_state_bytes",
-    "lake_query_running",
+    "lake_query_running", "lake_kafka_to_commit_seconds",
 }  # fmt: skip
 
 
@@ -88,6 +91,24 @@ def test_metrics_show_what_was_reported() -> None:
     assert seen["lake_query_running"][()] == 1
     assert seen["lake_processed_rows_per_second"][()] == 0
     assert set(seen["lake_lag_records"].values()) == {0}
+
+
+def test_delays_are_counted_by_table_and_a_later_batch_adds_to_them() -> None:
+    progress = Progress()
+    waited_s = np.array([-3.0, 0.0, 0.2, 5.0, 5.5, 4000.0])
+    at_s = 1_800_000_000.0
+    one = delays_of(((at_s - waited_s) * 1e6).astype(np.int64), at_s)
+    assert (int(one.counts.sum()), one.sum_s) == (6, pytest.approx(0.2 + 5.0 + 5.5 + 4000.0))
+    for batch in (1, 2):
+        progress.completed(dataclasses.replace(outcome(batch, 100), delays={"gps": one}))
+    found = samples(progress)
+    # Labels in the order of their names backwards: table, le.
+    bucket = {bound: found["lake_kafka_to_commit_seconds_bucket"]["gps", bound] for bound in ("0.0", "0.5", "5.0")}
+    assert bucket == {"0.0": 4, "0.5": 6, "5.0": 8}
+    assert found["lake_kafka_to_commit_seconds_bucket"]["gps", str(BOUNDS_S[-1])] == 10
+    assert found["lake_kafka_to_commit_seconds_bucket"]["gps", "+Inf"] == 12
+    assert found["lake_kafka_to_commit_seconds_count"]["gps",] == 12
+    assert found["lake_kafka_to_commit_seconds_sum"]["gps",] == pytest.approx(2 * one.sum_s)
 
 
 def test_a_query_that_ended_reads_nothing_and_what_it_left_stays_left() -> None:

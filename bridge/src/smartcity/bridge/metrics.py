@@ -15,7 +15,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-_LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+LATENCY_BOUNDS_S = (
+    0.0, 0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7,
+    1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 60.0,
+)  # fmt: skip
+"""Upper bounds, each at most twice the one before, so that a median or a 99th percentile means something. Up to zero:
+received before it was sent, which says that two clocks disagree."""
 
 
 @dataclass(slots=True)
@@ -83,12 +88,13 @@ class Latency:
         self._sums: dict[str, float] = {}
 
     def observe(self, label: str, seconds: float, count: int = 1) -> None:
-        """Count so many messages with the same latency. Clocks may disagree: below zero counts as zero."""
+        """Count so many messages with the same latency. Below zero it is in the first bucket, and
+        adds nothing to the sum."""
         counts = self._counts.get(label)
         if counts is None:
             self._sums[label] = 0.0
-            counts = self._counts[label] = [0] * (len(_LATENCY_BUCKETS_S) + 1)
-        counts[bisect_left(_LATENCY_BUCKETS_S, seconds)] += count
+            counts = self._counts[label] = [0] * (len(LATENCY_BOUNDS_S) + 1)
+        counts[bisect_left(LATENCY_BOUNDS_S, seconds)] += count
         if seconds > 0:
             self._sums[label] += seconds * count
 
@@ -97,7 +103,7 @@ class Latency:
         self.observe(label, seconds[0])
         counts = self._counts[label]
         for value in seconds[1:]:
-            counts[bisect_left(_LATENCY_BUCKETS_S, value)] += 1
+            counts[bisect_left(LATENCY_BOUNDS_S, value)] += 1
         self._sums[label] += sum(value for value in seconds[1:] if value > 0)
 
     def family(self) -> Metric:
@@ -105,7 +111,7 @@ class Latency:
         family = HistogramMetricFamily(self._name, self._text, labels=("stream",))
         for label, counts in list(self._counts.items()):
             total, buckets = 0, []
-            for bound, count in zip((*map(str, _LATENCY_BUCKETS_S), "+Inf"), tuple(counts), strict=True):
+            for bound, count in zip((*map(str, LATENCY_BOUNDS_S), "+Inf"), tuple(counts), strict=True):
                 total += count
                 buckets.append((bound, total))
             family.add_metric((label,), buckets, self._sums[label])

@@ -4,6 +4,7 @@
     ├── SetupError      something that `smartcity setup` provides is missing or broken: a program, the jars
     ├── PortError       no free port was found
     ├── ServiceError    a service did not start, died, or did not stop
+    │   └── PortLostError   somebody else listens on a port that was free when it was chosen
     └── StackError      the stack is in another state than the command needs (not running, busy)
 
 Every message names the thing, the value and the remedy; `smartcity` prints it and exits with 1.
@@ -26,6 +27,10 @@ class PortError(LocalError):
 
 class ServiceError(LocalError):
     """A service did not start, died or did not stop."""
+
+
+class PortLostError(ServiceError):
+    """Between the choice of a port and the service's start, somebody else took it."""
 
 
 class StackError(LocalError):

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from . import process
 from .environment import child_environment, stack_environment
-from .errors import ServiceError
+from .errors import PortLostError, ServiceError
+from .ports import holder, listening
 from .services import Place, Service
 
 POLL_S = 0.1
@@ -77,14 +78,31 @@ def _await_healthy(service: Service, place: Place) -> None:
     deadline = time.monotonic() + service.start_timeout_s
     while True:
         if process.find(process.read_record(place.layout.run, service.name)) is None:
+            _check_ports(service, place)
             raise ServiceError(f"{service.name} ended while starting{_last_lines(service, place)}")
         wrong = service.probe(place)
         if wrong is None:
+            _check_ports(service, place)
             return
         if time.monotonic() > deadline:
             limit = f"{service.start_timeout_s:.0f} s"
             raise ServiceError(f"{service.name} is not healthy after {limit}: {wrong}{_last_lines(service, place)}")
         time.sleep(POLL_S)
+
+
+def _check_ports(service: Service, place: Place) -> None:
+    """A healthy answer may be somebody else's, who took the port after it was chosen; another stack's, say.
+
+    Raises:
+        PortLostError: it is; the service is stopped.
+    """
+    ours = {each.pid for each in process.members(place.layout.var, service.name)}
+    for name in service.ports:
+        port = place.ports[name]
+        if listening(port) not in (None, *ours):
+            who = holder(port)
+            process.stop(var=place.layout.var, service=service.name, timeout_s=service.stop_timeout_s)
+            raise PortLostError(f"{service.name}: port {port} was free and is held by {who} now; try again")
 
 
 def _last_lines(service: Service, place: Place) -> str:

@@ -25,21 +25,27 @@ def is_free(port: int) -> bool:
     return True
 
 
-def holder(port: int) -> str:
-    """Who listens on a port, for people: `mosquitto (pid 812)`; says so where the system does not tell."""
+def listening(port: int) -> int | None:
+    """The process that listens on a port. None where nobody does, or the system does not tell."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.AccessDenied, PermissionError):
-        connections = []
-    for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
-            if connection.pid is None:
-                break
-            try:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
-            except psutil.Error:
-                return f"pid {connection.pid}"
-    return f"a process of another user (see: sudo lsof -i :{port})"
+        return None
+    for each in connections:
+        if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port:
+            return each.pid
+    return None
+
+
+def holder(port: int) -> str:
+    """Who listens on a port, for people: `mosquitto (pid 812)`; says so where the system does not tell."""
+    pid = listening(port)
+    if pid is None:
+        return f"a process of another user (see: sudo lsof -i :{port})"
+    try:
+        return f"{psutil.Process(pid).name()} (pid {pid})"
+    except psutil.Error:
+        return f"pid {pid}"
 
 
 def choose(preferred: int, taken: Collection[int] = (), free: Callable[[int], bool] = is_free) -> int:

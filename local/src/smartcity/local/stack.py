@@ -22,7 +22,7 @@ from pathlib import Path
 
 from . import process
 from .environment import child_environment
-from .errors import LocalError, PortError, ServiceError, StackError
+from .errors import LocalError, PortError, PortLostError, ServiceError, StackError
 from .launch import Progress, begin, launch, silent
 from .layout import Layout
 from .ports import choose, holder, is_free
@@ -31,6 +31,8 @@ from .services import CLUSTER_SERVICES, SERVICES, Place, Service
 SUPERVISOR = "supervisor"
 LOCK_TIMEOUT_S = 240.0
 POLL_S = 0.1
+PORTS_TRIES_MAX = 3
+"""How often ports are chosen, where others take them before our services do."""
 DATA_OF_THE_RUN = ("data", "sim", "demo")
 """What `down --wipe` removes under `var`: topics, checkpoint, tables, and the devices' logs that speak of them."""
 
@@ -106,10 +108,17 @@ class Stack:
         with self._locked():
             self._mark(self.layout.secure_mark, secure, "without identities")
             self._mark(self.layout.cluster_mark, spark_cluster, "without a Spark cluster")
-            place = Place(layout=self.layout, ports=self._choose_ports(wanted, progress))
-            for service in wanted:
-                service.command(place)  # A missing program is named before anything is started.
-            self._start_all(wanted, place, progress)
+            for tries_left in reversed(range(PORTS_TRIES_MAX)):
+                place = Place(layout=self.layout, ports=self._choose_ports(wanted, progress))
+                for service in wanted:
+                    service.command(place)  # A missing program is named before anything is started.
+                try:
+                    self._start_all(wanted, place, progress)
+                    break
+                except PortLostError as error:
+                    if not tries_left:
+                        raise
+                    progress(str(error))
             if supervise and process.find(self._record(SUPERVISOR)) is None:
                 self._start_supervisor()
         try:

@@ -5,6 +5,7 @@ DashboardError
 ├── CertificateError   the identity for the gateway cannot be used; exit code 2
 ├── TokenError         the file of the token cannot be used; exit code 2
 ├── PortTakenError     the address to listen on is not free; exit code 1
+├── LettersError       Kafka's dead letters cannot be read; answered 503
 ├── LakeRequestError   a page asks for a visual, a filter or a time that there is not; answered 400 or 404
 ├── LakeBusyError      too many questions to the lake wait; answered 503
 └── QuestionAbandonedError  nobody waits for an answer any more, or the process stops
@@ -31,6 +32,10 @@ class TokenError(DashboardError):
 
 class PortTakenError(DashboardError):
     """Somebody else listens there."""
+
+
+class LettersError(DashboardError):
+    """The dead-letter topic cannot be read now."""
 
 
 class LakeRequestError(DashboardError):

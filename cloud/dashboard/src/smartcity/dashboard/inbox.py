@@ -41,6 +41,8 @@ class Inbox:
         self.trouble: str | None = f"connecting to the gateway {gateway}"
         self.received = 0
         self.taken = 0
+        self._wake: Callable[[], object] = _nobody
+        self._is_woken = False
         self._gateway = gateway
         self._queue: deque[Message] = deque(maxlen=INBOX_MESSAGES_MAX)
         self._client = _Subscriber(self._on_message)
@@ -55,8 +57,13 @@ class Inbox:
         """Messages that a full queue lost."""
         return max(0, self.received - self.taken - len(self._queue))
 
-    def start(self) -> None:
-        """Connects in a thread of its own, and again whenever the connection breaks."""
+    def start(self, wake: Callable[[], object] | None = None) -> None:
+        """Connects in a thread of its own, and again whenever the connection breaks.
+
+        Args:
+            wake: called from that thread when something came after the last `take`; must not block.
+        """
+        self._wake = wake or _nobody
         self._client.reconnect_delay_set(*RECONNECT_S)
         self._client.connect_async(self._gateway.host, self._gateway.port, KEEPALIVE_S, clean_start=True)
         self._client.loop_start()
@@ -67,6 +74,7 @@ class Inbox:
 
     def take(self, messages_max: int) -> list[Message]:
         """The oldest waiting messages. For one loop only."""
+        self._is_woken = False  # Before the queue is looked at: what comes meanwhile wakes once more, in vain.
         batch: list[Message] = []
         while self._queue and len(batch) < messages_max:
             batch.append(self._queue.popleft())
@@ -90,6 +98,13 @@ class Inbox:
     def _on_message(self, message: Message) -> None:
         self._queue.append(message)
         self.received += 1
+        if not self._is_woken:
+            self._is_woken = True
+            self._wake()
+
+
+def _nobody() -> None:
+    """Nobody wants to be woken."""
 
 
 class _Subscriber(mqtt.Client):

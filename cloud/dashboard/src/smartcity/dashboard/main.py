@@ -20,21 +20,29 @@ from smartcity.aws.dashboard.city import DASHBOARD
 from smartcity.aws.settings import from_environment
 
 from .bridge import Counts, fetch_counts
-from .city import City
 from .errors import AddressError, CertificateError, DashboardError, PortTakenError, TokenError
+from .flow_pages import flow_routes
+from .flow_parts import Gateway
+from .flow_watch import Watch
 from .inbox import Inbox
 from .lake import Athena, Lake
 from .lake_definition import shown_result
 from .lake_pages import frame_reader, lake_routes
-from .metrics import Metrics
-from .observe import observe
-from .server import Watching, build_app
-from .settings import BRIDGE_INTERVAL_S, LAKE_QUERY_TIMEOUT_S, MQTT_DEFAULT, Settings, is_loopback, read_settings
-
-TICK_S = 0.1
-"""Between two looks into the inbox."""
-BATCH_MESSAGES_MAX = 2_000
-"""Messages applied before pages get their turn."""
+from .letters_kafka import Letters
+from .live import Live
+from .live_pages import live_routes
+from .metrics import Metrics, metrics_routes
+from .server import build_app
+from .settings import (
+    BRIDGE_INTERVAL_S,
+    KAFKA_DEFAULT,
+    LAKE_DEFAULT,
+    LAKE_QUERY_TIMEOUT_S,
+    MQTT_DEFAULT,
+    Settings,
+    is_loopback,
+    read_settings,
+)
 
 _EXAMPLE = "example: smartcity-dashboard run --mqtt 127.0.0.1:1883 --bridge http://127.0.0.1:8081"
 
@@ -49,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = read_settings(
             mqtt=options.mqtt,
             bridge=options.bridge,
+            kafka=options.kafka,
+            lake=options.lake,
             listen=options.listen,
             identity=options.mqtt_identity,
             register_marts=options.register_marts,
@@ -84,12 +94,17 @@ def open_listener(settings: Settings) -> socket.socket:
 
 async def run(settings: Settings, listener: socket.socket) -> None:
     """The whole process: one loop owns the city."""
-    inbox, city = Inbox(settings.mqtt, settings.identity), City(time.time)
+    inbox = Inbox(settings.mqtt, settings.identity)
     counts = Counts(trouble=f"asking the bridge at {settings.bridge}")
 
-    def snapshot(since: int) -> dict[str, Any]:
+    def about() -> dict[str, Any]:
         gateway = {"trouble": inbox.trouble, "dropped": inbox.dropped, "address": str(settings.mqtt)}
-        return city.changes(since) | {"gateway": gateway, "bridge": counts.shown()}
+        return {"gateway": gateway, "bridge": counts.shown()}
+
+    def gateway_seen() -> Gateway:
+        sums = live.city.sums()
+        known = {"counts": sums["counts"], "devices": sums["devices"]}
+        return Gateway(address=str(settings.mqtt), trouble=inbox.trouble, **known)
 
     async def ask_bridge() -> None:
         nonlocal counts
@@ -97,26 +112,20 @@ async def run(settings: Settings, listener: socket.socket) -> None:
             counts = await asyncio.to_thread(fetch_counts, settings.bridge)
             await asyncio.sleep(BRIDGE_INTERVAL_S)
 
-    async def fill_city() -> None:
-        while True:
-            batch = inbox.take(BATCH_MESSAGES_MAX)
-            for message in batch:
-                seen = observe(message)
-                if seen is not None:
-                    city.apply(seen)
-            await asyncio.sleep(TICK_S if len(batch) < BATCH_MESSAGES_MAX else 0)
-
+    live = Live(inbox, time.time, about)
     aws = replace(from_environment(), query_timeout_s=LAKE_QUERY_TIMEOUT_S)
     lake = Lake(Athena(aws, register=settings.register_marts, shown=shown_result).ask)
-    watching = Watching()
+    watch, letters = Watch(settings, gateway=gateway_seen, environment=os.environ), Letters(settings.kafka)
     app = build_app(
-        snapshot=snapshot,
-        frame=city.frame,
+        frame=live.city.frame,
         trouble=lambda: inbox.trouble,
-        stopping=lambda: server.should_exit,
-        watching=watching,
-        exposition=Metrics(inbox, city, lambda: watching.pages).exposition,
-        lake=lake_routes(DASHBOARD, lake, frame_reader(aws)),
+        pages=lambda: live.pages,
+        more=[
+            *live_routes(live, about, lambda: server.should_exit),
+            *lake_routes(DASHBOARD, lake, frame_reader(aws)),
+            *flow_routes(watch, letters, stopping=lambda: server.should_exit),
+            *metrics_routes(Metrics(inbox, live.city, lambda: live.pages)),
+        ],
         token=settings.token,
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
@@ -129,11 +138,10 @@ async def run(settings: Settings, listener: socket.socket) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    inbox.start()
     _log.info("the city is at http://%s", settings.listen)
     if not is_loopback(settings.listen.host):
         _log.warning("the token and the page go unencrypted over the network: put a proxy with TLS in front")
-    tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(fill_city())]
+    tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(live.fill()), asyncio.create_task(watch.run())]
     for task in tasks:
         # A task that ends has failed: the page would silently stand still.
         task.add_done_callback(lambda _: setattr(server, "should_exit", True))
@@ -146,6 +154,7 @@ async def run(settings: Settings, listener: socket.socket) -> None:
         for task in tasks:
             task.cancel()
         lake.close()
+        letters.close()
         inbox.stop()
 
 
@@ -172,6 +181,8 @@ def _parser() -> argparse.ArgumentParser:
             "HOST:PORT",
             "where to serve; beyond this machine only with --token-file",
         ),
+        ("kafka", "SMARTCITY_KAFKA", KAFKA_DEFAULT, "HOST:PORT", "Kafka, whose dead letters are shown"),
+        ("lake", "SMARTCITY_LAKE_URL", LAKE_DEFAULT, "URL", "the lake driver's HTTP address"),
     )
     for name, variable, default, metavar, text in flags:
         value = os.environ.get(variable, default)

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from .city import City
 from .inbox import Inbox
@@ -49,3 +52,12 @@ class Metrics(Collector):
         is_connected = float(self._inbox.trouble is None)
         yield GaugeMetricFamily("smartcity_dashboard_gateway_connected", "1 while subscribed, else 0", is_connected)
         yield GaugeMetricFamily("smartcity_dashboard_pages", "Browsers that watch", self._pages())
+
+
+def metrics_routes(metrics: Metrics) -> list[Route]:
+    """The address that a Prometheus scrapes."""
+
+    async def scrape(request: Request) -> Response:
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE)
+
+    return [Route("/metrics", scrape)]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from smartcity.contracts.envelope import EnvelopeError, parse_id
@@ -14,12 +13,11 @@ from smartcity.contracts.streams import CAMERA, EMERGENCY, GPS, STREAM_BY_LEAF, 
 from smartcity.contracts.topics import STATUS_LEAF, parse_device_topic
 
 from .inbox import Message
+from .nmea import read_rmc
 
-KNOT_KMH = 1.852
 TEXT_CHARACTERS_MAX = 200
 """Longer texts are cut: what a device says must not fill the page."""
 
-_RMC = re.compile(rb"\$(G[A-Z]RMC,[^*\r\n]{0,90})\*([0-9A-Fa-f]{2})")
 _JPEG_START = b"\xff\xd8\xff"
 
 _SHOWN: dict[str, tuple[str, ...]] = {
@@ -62,8 +60,12 @@ class Sighting:
     sequence: int
     time: str | None
     """Event time, RFC 3339, as the device wrote it."""
+    sent_ms: int | None
+    """When the device published it, in milliseconds since 1970 by its clock; None where it does not say."""
     shown: dict[str, Any] | None
     frame: bytes | None = field(default=None, repr=False)
+    payload: bytes | None = field(default=None, repr=False)
+    """The native payload of GPS and vehicle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,8 @@ class Presence:
 
     device_id: str
     status: Status
+    retained: bool = False
+    """Whether the gateway had kept it from before we came."""
 
 
 def observe(message: Message) -> Sighting | Presence | None:
@@ -82,7 +86,7 @@ def observe(message: Message) -> Sighting | Presence | None:
     device_id, leaf = parsed
     if leaf == STATUS_LEAF:
         try:
-            return Presence(device_id=device_id, status=decode_status(message.payload))
+            return Presence(device_id=device_id, status=decode_status(message.payload), retained=message.retained)
         except StatusError:
             return None
     # A retained reading is the gateway's memory of the past, and the bridge ignores it as well.
@@ -100,9 +104,20 @@ def observe(message: Message) -> Sighting | Presence | None:
         boot=boot,
         sequence=sequence,
         time=properties.get("time", "")[:40] or None,
+        sent_ms=_milliseconds(properties.get("senttime", "")),
         shown=_shown(stream, message.payload, properties.get("metadata", "{}")),
         frame=message.payload if stream is CAMERA else None,
+        payload=message.payload if stream in (GPS, VEHICLE) else None,
     )
+
+
+def _milliseconds(text: str) -> int | None:
+    """Milliseconds since 1970 of an RFC 3339 time with a zone, or None where it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return round(moment.timestamp() * 1000) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _shown(stream: Stream, payload: bytes, metadata: str) -> dict[str, Any] | None:
@@ -114,51 +129,6 @@ def _shown(stream: Stream, payload: bytes, metadata: str) -> dict[str, Any] | No
     if stream is CAMERA:
         return _members(stream, metadata) if payload.startswith(_JPEG_START) else None
     return _members(stream, payload) or None
-
-
-def read_rmc(payload: bytes) -> dict[str, Any] | None:
-    """Latitude, longitude (°), speed (km/h) and direction (°) of the RMC sentence (NMEA 0183).
-
-    None where there is none with a right checksum. Without a fix the values are None.
-    """
-    match = _RMC.search(payload)
-    if match is None or _checksum(match[1]) != int(match[2], 16):
-        return None
-    fields = match[1].decode("ascii", "replace").split(",")
-    if len(fields) < 9:
-        return None
-    if fields[2] != "A":
-        return {"latitude": None, "longitude": None, "speed": None, "direction": None}
-    try:
-        return {
-            "latitude": _degrees(fields[3], "NS".index(fields[4])),
-            "longitude": _degrees(fields[5], "EW".index(fields[6])),
-            "speed": round(_finite(fields[7]) * KNOT_KMH, 1) if fields[7] else None,
-            "direction": _finite(fields[8]) if fields[8] else None,
-        }
-    except ValueError:
-        return None
-
-
-def _checksum(body: bytes) -> int:
-    value = 0
-    for byte in body:
-        value ^= byte
-    return value
-
-
-def _degrees(text: str, negative: int) -> float:
-    """`dddmm.mmmm` as degrees, six places, which is a decimetre."""
-    value = _finite(text)
-    degrees = value // 100 + value % 100 / 60
-    return round(-degrees if negative else degrees, 6)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
 
 
 def _members(stream: Stream, document: str | bytes) -> dict[str, Any]:

@@ -2,76 +2,41 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from smartcity.contracts.routes import ROUTE_NAMES, route, sites
 
 from .guard import Guard
-from .metrics import CONTENT_TYPE
-from .settings import PAGES_MAX, UPDATE_INTERVAL_S
 
 STATIC = Path(__file__).parent / "static"
 
 
-@dataclass(slots=True)
-class Watching:
-    """How many pages are open."""
-
-    pages: int = 0
-
-
 def build_app(
     *,
-    snapshot: Callable[[int], dict[str, Any]],
     frame: Callable[[str], bytes | None],
     trouble: Callable[[], str | None],
-    stopping: Callable[[], bool],
-    watching: Watching,
-    exposition: Callable[[], bytes],
-    lake: Sequence[Route] = (),
+    pages: Callable[[], int],
+    more: Sequence[Route] = (),
     token: str | None = None,
 ) -> Starlette:
     """The ASGI application.
 
     Args:
-        snapshot: what changed since a version, ready for JSON; has `version`.
         frame: a camera's last JPEG, by device.
         trouble: why nothing can come from the gateway, or None.
-        stopping: whether pages must let go of their connections.
-        watching: counts the pages.
-        exposition: what Prometheus is told.
-        lake: routes of the lake's page.
+        pages: how many browsers watch.
+        more: routes of the other pages.
         token: what whoever looks has to know; None: only this machine looks.
     """
-
-    async def events(request: Request) -> Response:
-        if watching.pages >= PAGES_MAX:
-            return PlainTextResponse(f"{PAGES_MAX} pages watch already.\n", status_code=503)
-        return StreamingResponse(stream(), media_type="text/event-stream")
-
-    async def stream() -> AsyncIterator[str]:
-        watching.pages += 1
-        version = 0
-        try:
-            while not stopping():
-                update = snapshot(version)
-                version = update["version"]
-                yield f"event: city\nid: {version}\ndata: {json.dumps(update, separators=(',', ':'))}\n\n"
-                await asyncio.sleep(UPDATE_INTERVAL_S)
-        finally:
-            watching.pages -= 1
 
     async def last_frame(request: Request) -> Response:
         jpeg = frame(request.path_params["device"])
@@ -80,10 +45,7 @@ def build_app(
         return Response(jpeg, media_type="image/jpeg")
 
     async def health(request: Request) -> Response:
-        return JSONResponse({"status": "ok", "gateway": trouble() or "connected", "pages": watching.pages})
-
-    async def metrics(request: Request) -> Response:
-        return Response(exposition(), media_type=CONTENT_TYPE)
+        return JSONResponse({"status": "ok", "gateway": trouble() or "connected", "pages": pages()})
 
     async def page(request: Request) -> Response:
         return FileResponse(STATIC / "index.html", media_type="text/html")
@@ -95,11 +57,9 @@ def build_app(
         routes=[
             Route("/", page),
             Route("/healthz", health),
-            Route("/metrics", metrics),
-            Route("/events", events),
             Route("/routes.json", routes),
             Route("/frames/{device}.jpg", last_frame),
-            *lake,
+            *more,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Guard, token=token)],

@@ -20,11 +20,40 @@ FRAMES_BYTES_MAX = 64 * 1024 * 1024
 """Last frames of all cameras together; beyond it the oldest is forgotten."""
 PAGES_MAX = 50
 """Browsers that watch at once."""
-UPDATE_INTERVAL_S = 0.5
-"""Between two updates of a page."""
+GATHER_S = 0.05
+"""How long what arrives waits for company before pages are told."""
+SUMS_INTERVAL_S = 1.0
+"""Between two updates of a page's counts and lamps."""
+HISTORY_INTERVAL_S = 1.0
+"""Between two points of a vehicle's history, whatever its rate."""
+HISTORY_POINTS_MAX = 300
+RAW_BYTES_MAX = 2 * 1024
+"""Of a vehicle's last payload of a stream; a usual one has 600 bytes."""
 MQTT_DEFAULT = "127.0.0.1:1883"
 BRIDGE_INTERVAL_S = 2.0
 BRIDGE_TIMEOUT_S = 2.0
+KAFKA_DEFAULT = "localhost:9092"
+LAKE_DEFAULT = "http://127.0.0.1:8082"
+FLOW_INTERVAL_S = 1.0
+"""Between two looks at each part of the pipeline, and two updates of its page."""
+FLOW_IDLE_INTERVAL_S = 5.0
+"""The same while nobody watches."""
+FLOW_TIMEOUT_S = 2.0
+"""A part that does not answer within it counts as down."""
+FLOW_WINDOW_S = 60.0
+"""Latencies and the lake's rates are of so long; the faster hops' rates of `FLOW_RATE_S`."""
+FLOW_RATE_S = 10.0
+FLOW_ANSWER_BYTES_MAX = 1024 * 1024
+FLOW_STILL_AFTER_S = 60.0
+"""With records unread, a lake whose last batch ended longer ago stands still."""
+LETTERS_LOOKED_AT_MAX = 500
+"""Dead letters at the topic's end, per partition, in which the latest of each reason are looked for."""
+LETTERS_OF_A_REASON_MAX = 20
+LETTERS_TIMEOUT_S = 10.0
+LETTER_SHOWN_BYTES_MAX = 4 * 1024
+"""Of a letter's payload; all of it can be downloaded."""
+LETTER_PROPERTIES_MAX = 64
+LETTER_TEXT_CHARACTERS_MAX = 1_000
 LAKE_AT_ONCE_MAX = 4
 """Queries that run at Athena at once."""
 LAKE_QUESTIONS_MAX = 64
@@ -59,6 +88,10 @@ class Settings:
     bridge: str
     """The bridge's HTTP address, e.g. `http://127.0.0.1:8081`; `/metrics` is read below it."""
     listen: Address
+    kafka: str = KAFKA_DEFAULT
+    """`HOST:PORT` of Kafka, several with commas; dead letters are read there."""
+    lake: str = LAKE_DEFAULT
+    """The lake driver's HTTP address; `/metrics` and `/progress` are read below it."""
     identity: Identity | None = None
     """Who we are to a gateway that asks for certificates; None: plain TCP."""
     register_marts: bool = False
@@ -72,6 +105,8 @@ def read_settings(
     mqtt: str | None,
     bridge: str,
     listen: str,
+    kafka: str = KAFKA_DEFAULT,
+    lake: str = LAKE_DEFAULT,
     identity: str | None = None,
     register_marts: bool = False,
     token_file: str | None = None,
@@ -83,8 +118,11 @@ def read_settings(
         CertificateError: the identity cannot be used.
         TokenError: the token's file cannot be used.
     """
-    if not bridge.startswith(("http://", "https://")):
-        raise AddressError(f"--bridge {bridge!r} is no URL: give one like http://127.0.0.1:8081")
+    for flag, url, example in (("--bridge", bridge, "http://127.0.0.1:8081"), ("--lake", lake, LAKE_DEFAULT)):
+        if not url.startswith(("http://", "https://")):
+            raise AddressError(f"{flag} {url!r} is no URL: give one like {example}")
+    for broker in kafka.split(","):
+        parse_address("--kafka", broker)
     address = parse_address("--listen", listen)
     if token_file is None and not is_loopback(address.host):
         raise AddressError(
@@ -100,6 +138,8 @@ def read_settings(
         mqtt=gateway,
         bridge=bridge.rstrip("/"),
         listen=address,
+        kafka=kafka,
+        lake=lake.rstrip("/"),
         identity=known,
         register_marts=register_marts,
         token=read_token(Path(token_file)) if token_file else None,

@@ -15,6 +15,7 @@ from smartcity.contracts.streams import CAMERA, STREAM_BY_NAME
 
 from .commit import BatchIdentity, Commit, append, is_committed
 from .deduplicate import find_repeats, fresh_rows, spans_of, without
+from .delays import Delays, delays_of
 from .frames import store_frames
 from .keys import collect_keys
 from .parse import dead_letter_rows, stream_rows, with_lake_time
@@ -37,6 +38,7 @@ class Outcome:
     seconds: float
     rows: dict[str, int] = field(default_factory=dict)
     duplicates: dict[str, int] = field(default_factory=dict)
+    delays: dict[str, Delays] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
 
 
@@ -58,6 +60,7 @@ def process_batch(parsed: DataFrame, identity: BatchIdentity, storage: Storage, 
         ids = readings.ids()
         repeats = find_repeats(spark, readings, ids, todo, seen)
         rows = with_lake_time(parsed, began_at)
+        delays: dict[str, Delays] = {}
 
         def bring(table: Table) -> Commit:
             if table is DEAD_LETTERS:
@@ -66,7 +69,9 @@ def process_batch(parsed: DataFrame, identity: BatchIdentity, storage: Storage, 
             else:
                 fresh = without(stream_rows(rows, STREAM_BY_NAME[table.name], table), repeats[table.name])
             files = 1 + counts[table.name] // ROWS_PER_FILE
-            return _bring(fresh.drop("partition", "offset").coalesce(files), table, identity, storage)
+            commit = _bring(fresh.drop("partition", "offset").coalesce(files), table, identity, storage)
+            delays[table.name] = delays_of(keys.of_table(table.name).kafka_microseconds(), time.time())
+            return commit
 
         with ThreadPoolExecutor(max_workers=TABLES_AT_ONCE, thread_name_prefix="table") as pool:
             commits = dict(zip(todo, pool.map(bring, todo), strict=True))
@@ -83,6 +88,7 @@ def process_batch(parsed: DataFrame, identity: BatchIdentity, storage: Storage, 
         seconds=time.monotonic() - started,
         rows={table.name: commit.rows for table, commit in commits.items()},
         duplicates={table.name: counts[table.name] - commit.rows for table, commit in commits.items()},
+        delays=delays,
         skipped=tuple(table.name for table in skipped),
     )
 

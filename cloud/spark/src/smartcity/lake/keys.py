@@ -20,7 +20,8 @@ DAY_US = 86_400 * 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """A row per record: `table`, `device_id`, `id`, `partition`, `offset`, and its time as `us` since 1970 UTC."""
+    """A row per record: `table`, `device_id`, `id`, `partition`, `offset`, its time and the one that Kafka has of it as
+    `us` and `kafka_us` since 1970 UTC."""
 
     rows: pa.Table
 
@@ -42,6 +43,9 @@ class Keys:
     def microseconds(self) -> Integers:
         return np.asarray(self.rows["us"], dtype=np.int64)
 
+    def kafka_microseconds(self) -> Integers:
+        return np.asarray(self.rows["kafka_us"], dtype=np.int64)
+
     def ids(self) -> Ids:
         """The ids as numbers, of records that are no dead letters. Those of foreign messages have another form."""
         text = self.rows["id"].combine_chunks()
@@ -57,8 +61,9 @@ class Keys:
 
 
 def collect_keys(parsed: DataFrame) -> Keys:
-    """One small job, which also fills the cache of `parsed`. About 80 bytes a record come to the driver."""
+    """One small job, which also fills the cache of `parsed`. About 90 bytes a record come to the driver."""
     received = fn.coalesce(fn.when(fn.col("refusal").isNull(), fn.col("bridged_at")), fn.col("kafka_at"))
     time = fn.when(fn.col("table") == DEAD_LETTERS.name, received).otherwise(fn.col("event_time"))
-    keys = parsed.select("table", "device_id", "id", "partition", "offset", fn.unix_micros(time).alias("us"))
+    times = fn.unix_micros(time).alias("us"), fn.unix_micros("kafka_at").alias("kafka_us")
+    keys = parsed.select("table", "device_id", "id", "partition", "offset", *times)
     return Keys(rows=keys.toArrow())

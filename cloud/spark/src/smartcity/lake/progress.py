@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from .batch import Outcome
+from .delays import KafkaToCommit
 from .listener import Report
 from .pages import Page, metrics_page
 from .tables import TABLES
@@ -50,6 +51,8 @@ class Progress:
         self._last_time = Gauge("lake_last_batch_timestamp_seconds", "End of the last batch", registry=registry)
         self._last_duration = Gauge("lake_last_batch_duration_seconds", "How long it took", registry=registry)
         self._last_records = Gauge("lake_last_batch_records", "Kafka records in it", registry=registry)
+        self._delays = KafkaToCommit()
+        registry.register(self._delays)
         running = Gauge("lake_query_running", "1 while the query runs, else 0", registry=registry)
         running.set_function(lambda: float(self.running))
         for table in TABLES:
@@ -97,6 +100,7 @@ class Progress:
             self._rows.labels(table).inc(rows)
         for table, rows in outcome.duplicates.items():
             self._duplicates.labels(table).inc(rows)
+        self._delays.add(outcome.delays)
         now = time.time()
         self.batches += 1
         self._batches.inc()

@@ -10,7 +10,9 @@ from .service import Place, Service, console_script, http_probe
 def _command(place: Place) -> list[str]:
     command = [console_script("smartcity-dashboard"), "run", "--mqtt", place.address("mqtt")]
     command += place.identity_flags(DASHBOARD_IDENTITY)
-    return [*command, "--bridge", place.url("bridge_http"), "--listen", place.address("dashboard"), "--register-marts"]
+    command += ["--bridge", place.url("bridge_http"), "--lake", place.url("lake_http")]
+    command += ["--kafka", place.address("kafka")]
+    return [*command, "--listen", place.address("dashboard"), "--register-marts"]
 
 
 def _probe(place: Place) -> str | None:

@@ -1,0 +1,123 @@
+"""The shell around the picture: asks every part again and again, in threads of its own, and keeps what came last."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from .flow import Histories, document
+from .flow_history import History, Key, read_samples
+from .flow_parts import Facts, Gateway
+from .flow_probes import Answer, KafkaProbe, ask, watched
+from .settings import FLOW_IDLE_INTERVAL_S, FLOW_INTERVAL_S, FLOW_TIMEOUT_S, Settings
+
+_READY_TIMEOUT_S = FLOW_TIMEOUT_S + 1.0
+"""The bridge gives Kafka two seconds before it says that it is not ready."""
+
+
+class Watch:
+    """Belongs to one loop. `environment` says where AWS is (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3`) and where the
+    local stack keeps its logs (`SMARTCITY_VAR`)."""
+
+    def __init__(self, settings: Settings, *, gateway: Callable[[], Gateway], environment: Mapping[str, str]) -> None:
+        self.watching = 0
+        """Pages that look at the moment."""
+        self._settings = settings
+        self._gateway = gateway
+        var = environment.get("SMARTCITY_VAR")
+        self._logs = f"{var.rstrip('/')}/log" if var else None
+        aws = environment.get("AWS_ENDPOINT_URL")
+        self._kafka = KafkaProbe(settings.kafka)
+        self._histories = Histories()
+        self._facts = Facts(
+            gateway=gateway(),
+            bridge_url=settings.bridge,
+            lake_url=settings.lake,
+            kafka_address=settings.kafka,
+            s3_url=watched(environment.get("AWS_ENDPOINT_URL_S3") or aws),
+            aws_url=watched(environment.get("AWS_ENDPOINT_URL_ATHENA") or aws),
+        )
+        self._shown = (0.0, "")
+        self._pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix="flow")
+
+    def shown(self) -> str:
+        """The page's document as JSON, at most half an interval old: all pages share it."""
+        at, known = self._shown
+        if not known or time.monotonic() > at + FLOW_INTERVAL_S / 2:
+            facts = dataclasses.replace(self._facts, gateway=self._gateway())
+            made = document(facts, self._histories, now=time.time(), logs=self._logs)
+            known = json.dumps(made, separators=(",", ":"), allow_nan=False)
+            self._shown = (time.monotonic(), known)
+        return known
+
+    async def run(self) -> None:
+        """Ask until cancelled. A part that does not answer delays no other."""
+        bridge, lake = self._settings.bridge, self._settings.lake
+        asked: list[tuple[str, Callable[[], Any]]] = [
+            ("bridge", lambda: ask(f"{bridge}/healthz")),
+            ("bridge_ready", lambda: ask(f"{bridge}/readyz", _READY_TIMEOUT_S)),
+            ("kafka", self._kafka.ask),
+            ("lake", lambda: ask(f"{lake}/progress")),
+        ]
+        # Anything that an endpoint answers says that it lives; these paths cost it nothing.
+        for name, url in (("s3", self._facts.s3_url), ("aws", self._facts.aws_url)):
+            if url is not None:
+                asked.append((name, lambda url=url: ask(f"{url}/healthz")))  # type: ignore[misc]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for name, question in asked:
+                    tasks.create_task(self._keep_asking(name, question))
+                for history, url in ((self._histories.bridge, bridge), (self._histories.lake, lake)):
+                    tasks.create_task(self._keep_reading(history, f"{url}/metrics"))
+                tasks.create_task(self._keep_counting())
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _keep_asking(self, name: str, question: Callable[[], Any]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            answer = await loop.run_in_executor(self._pool, question)
+            self._facts = dataclasses.replace(self._facts, **{name: answer})
+            await self._pause()
+
+    async def _keep_reading(self, history: History, url: str) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            samples = await loop.run_in_executor(self._pool, _samples, url)
+            if samples is None:
+                history.clear()
+            else:
+                history.add(time.monotonic(), samples)
+            await self._pause()
+
+    async def _keep_counting(self) -> None:
+        while True:
+            seen = self._gateway()
+            if seen.trouble is None:
+                counts: dict[Key, float] = {("readings", stream): float(count) for stream, count in seen.counts.items()}
+                self._histories.gateway.add(time.monotonic(), counts)
+            else:
+                self._histories.gateway.clear()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Shorter as soon as somebody looks."""
+        until = time.monotonic() + FLOW_IDLE_INTERVAL_S
+        await asyncio.sleep(FLOW_INTERVAL_S)
+        while not self.watching and time.monotonic() < until:
+            await asyncio.sleep(FLOW_INTERVAL_S)
+
+
+def _samples(url: str) -> dict[Any, float] | None:
+    answer: Answer = ask(url)
+    if answer.trouble is not None or answer.status != 200:
+        return None
+    try:
+        return read_samples(answer.text)
+    except ValueError:
+        return None
