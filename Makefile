@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := contracts/src firmware-sim/src edge/src bridge/src cloud/spark/src cloud/aws/src cloud/dashboard/src local/src
 
-.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-dashboard bench-gateway bench-lake bench-questions bench-s3 bench-simulator bench-visible soak replay trino
+.PHONY: help setup setup-tests demo test test-unit chaos lint up down status constraints clean bench bench-bridge bench-capture bench-gateway bench-lake bench-questions bench-s3 bench-simulator bench-visible compose-test soak replay trino bench-dashboard
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ bench-s3: setup ## S3 requests per batch of the lake; writes var/bench/s3-reques
 
 bench-visible: setup ## from the bridge to Athena, at 20 vehicles in real time; writes var/bench/visible.json
 	@$(PYTHON) tests/bench/visible.py $(BENCH)
+
+compose-test: setup-tests ## docker-compose.yml as it is, and the bridge between containers, where an engine answers
+	@$(PYTHON) -m pytest tests/compose/brokers.py tests/compose/whole_stack.py
 
 trino: setup-tests ## every query shipped for Athena, on the local Athena and on Trino (800 MB, a JDK 24 or 25)
 	@$(PYTHON) -m pytest -q local/tests/trino_queries.py

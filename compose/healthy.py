@@ -3,7 +3,7 @@
 healthy.py http URL             a GET answers 200
 healthy.py worker URL HOST      the Spark master's page at URL counts a living worker on HOST
 healthy.py fresh FOLDER SECONDS a file below FOLDER was written within SECONDS
-healthy.py runs                 process 1, and what it started, is not stopped (SIGSTOP) or dead
+healthy.py runs                 process 1, and what it started, is not stopped (SIGSTOP)
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ANSWER_TIMEOUT_S = 4.0
-BAD_STATES = {"T": "stopped", "t": "traced", "Z": "dead", "X": "dead"}
-"""Letters of proc(5) for a process that does nothing any more."""
+BAD_STATES = {"T": "stopped", "t": "traced"}
+"""Letters of proc(5) for a process that does nothing. One that ended is no failure: spark-class leaves one behind."""
 
 
 def _get(url: str) -> bytes:
@@ -51,7 +51,7 @@ def fresh(folder: str, seconds: str) -> str | None:
 
 
 def runs(processes: str = "/proc") -> str | None:
-    """None where process 1 and its children work or wait."""
+    """None where neither process 1 nor one of its children is stopped."""
     for folder in Path(processes).iterdir():
         if not folder.name.isdigit():
             continue

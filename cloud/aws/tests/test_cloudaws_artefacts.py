@@ -161,3 +161,18 @@ def test_another_failure_of_s3_is_not_hidden(stubs: tuple[dict[str, Any], Stubbe
     s3.add_client_error("head_bucket", "500", "Internal", 500)
     with pytest.raises(botocore.exceptions.ClientError, match="500"):
         _upload(clients)
+
+
+def test_what_an_endpoint_of_ones_own_does_not_serve_is_named(stubs: tuple[dict[str, Any], Stubber]) -> None:
+    clients, s3 = stubs
+    s3.add_response("head_bucket", {}, OWNED)
+    s3.add_client_error("put_public_access_block", "NotImplemented", http_status_code=501)
+    s3.add_client_error("put_bucket_encryption", "NotImplemented", http_status_code=501)
+    s3.add_response("put_bucket_policy", {}, {**OWNED, "Policy": ANY})
+    s3.add_client_error("put_bucket_lifecycle_configuration", "NotImplemented", http_status_code=501)
+    s3.add_response("put_object", {}, {**OWNED, "Key": ANY, "Body": b"a template"})
+    s3.add_response("delete_object", {}, {**OWNED, "Key": ANY})
+    said: list[str] = []
+    _upload(clients, said)
+    unserved = "PutPublicAccessBlock, PutBucketEncryption, PutBucketLifecycleConfiguration"
+    assert said == [f"bucket {NAME}: this S3 endpoint does not serve {unserved}"]

@@ -1,7 +1,8 @@
 """The bucket through which the template goes to CloudFormation, which takes none above 51,200 bytes in a call.
 
 One per account and region, made when it is missing: public access blocked, encrypted, TLS only, its objects gone after
-a day. A template is removed again as soon as its change set is made.
+a day. A template is removed again as soon as its change set is made. An S3 endpoint of one's own may not know some of
+these settings: that is said, and the template holds no secret.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from .buckets import MISSING, block_public_access, create_bucket, encrypt
+from .buckets import MISSING, UNSERVED, block_public_access, create_bucket, encrypt
 from .clients import error_code, error_message
 from .errors import ConflictError, ServiceError
 
@@ -54,7 +55,7 @@ def uploaded(
     key = f"templates/{uuid.uuid4().hex}.yaml"
     try:
         with _explained(name):
-            _protect(s3, name, account)
+            _protect(s3, name, account, say)
             s3.put_object(Bucket=name, Key=key, Body=text.encode(), ExpectedBucketOwner=account)
         suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         yield f"https://{name}.s3.{region}.{suffix}/{key}"
@@ -115,11 +116,11 @@ def _ensure(s3: Any, name: str, account: str, sleep: Callable[[float], None]) ->
     raise ConflictError(f"S3 is still removing an earlier bucket {name}: wait some minutes, and try again")
 
 
-def _protect(s3: Any, name: str, account: str) -> None:
-    """Its settings, written each time: who made it may have been stopped half way."""
+def _protect(s3: Any, name: str, account: str, say: Callable[[str], None]) -> None:
+    """Its settings, written each time: who made it may have been stopped half way. Those that the endpoint does not
+    serve are named.
+    """
     owner = {"Bucket": name, "ExpectedBucketOwner": account}
-    block_public_access(s3, name, ExpectedBucketOwner=account)
-    encrypt(s3, name, ExpectedBucketOwner=account)
     partition = s3.meta.partition
     statement = {
         "Sid": "TlsOnly",
@@ -129,7 +130,6 @@ def _protect(s3: Any, name: str, account: str) -> None:
         "Resource": [f"arn:{partition}:s3:::{name}", f"arn:{partition}:s3:::{name}/*"],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
-    s3.put_bucket_policy(**owner, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
     lifecycle = {
         "ID": "all",
         "Status": "Enabled",
@@ -137,7 +137,22 @@ def _protect(s3: Any, name: str, account: str) -> None:
         "Expiration": {"Days": EXPIRY_DAYS},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": EXPIRY_DAYS},
     }
-    s3.put_bucket_lifecycle_configuration(**owner, LifecycleConfiguration={"Rules": [lifecycle]})
+    settings: tuple[Callable[[], object], ...] = (
+        lambda: block_public_access(s3, name, ExpectedBucketOwner=account),
+        lambda: encrypt(s3, name, ExpectedBucketOwner=account),
+        lambda: s3.put_bucket_policy(**owner, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})),
+        lambda: s3.put_bucket_lifecycle_configuration(**owner, LifecycleConfiguration={"Rules": [lifecycle]}),
+    )
+    unserved = []
+    for put in settings:
+        try:
+            put()
+        except botocore.exceptions.ClientError as error:
+            if error_code(error) not in UNSERVED:
+                raise
+            unserved.append(error.operation_name)
+    if unserved:
+        say(f"bucket {name}: this S3 endpoint does not serve {', '.join(unserved)}")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ from typing import Any
 
 MISSING = ("404", "NoSuchBucket", "NotFound")
 """Codes with which S3 says that a bucket is not there."""
+UNSERVED = ("NotImplemented", "VersioningNotConfigured", "MethodNotAllowed", "UnknownOperationException")
+"""Codes with which an S3 that is not Amazon's says that it does not know a setting of buckets."""
 _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 

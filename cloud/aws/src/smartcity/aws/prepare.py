@@ -6,12 +6,10 @@ from typing import Any
 
 import botocore.exceptions
 
-from .buckets import MISSING, block_public_access, create_bucket, encrypt
+from .buckets import MISSING, UNSERVED, block_public_access, create_bucket, encrypt
 from .clients import client, error_code, explained
 from .errors import ConflictError
 from .settings import Settings
-
-_UNSUPPORTED = ("NotImplemented", "MethodNotAllowed", "UnknownOperationException")
 
 
 def prepare(settings: Settings, *, s3: Any = None, glue: Any = None, athena: Any = None) -> list[str]:
@@ -40,7 +38,7 @@ def _bucket(s3: Any, name: str) -> list[str]:
             protect(s3, name)
             lines.append(f"bucket {name}: {what}")
         except botocore.exceptions.ClientError as error:
-            if error_code(error) not in _UNSUPPORTED:
+            if error_code(error) not in UNSERVED:
                 raise
             lines.append(f"bucket {name}: not {what}: this endpoint does not serve {error.operation_name}")
     return lines

@@ -39,10 +39,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A resource that is there. `attributes` are what GetAtt gives, by their documented names."""
+    """A resource that is there. `attributes` are what GetAtt gives, by their documented names; `unserved`, what the
+    service would not take and is only recorded, as its event says.
+    """
 
     physical_id: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    unserved: str = ""
 
 
 class Kind:

@@ -110,7 +110,8 @@ class ResourceWork:
             kind = self.kind(record["ResourceType"])
             check(kind, wanted["_properties"])
             made = kind.update(record["PhysicalResourceId"], _wanted({**record, **_defined(wanted)}), before)
-            self._set(record, "UPDATE_COMPLETE", kind.recorded, _attributes=dict(made.attributes), **_defined(wanted))
+            attributes = dict(made.attributes)
+            self._set(record, "UPDATE_COMPLETE", _said(kind, made), _attributes=attributes, **_defined(wanted))
 
         self._run(record, "UPDATE_FAILED", run)
 
@@ -207,9 +208,8 @@ class ResourceWork:
                 self.stack["_cleanup"].append(replaced)
                 self._records.save(self.stack)
             attributes = dict(made.attributes)
-            self._set(
-                record, status, kind.recorded, PhysicalResourceId=made.physical_id, _attributes=attributes, **more
-            )
+            said = _said(kind, made)
+            self._set(record, status, said, PhysicalResourceId=made.physical_id, _attributes=attributes, **more)
 
     def _run(self, record: dict[str, Any], failed: str, step: Callable[[], None]) -> None:
         try:
@@ -234,6 +234,11 @@ class ResourceWork:
             return
         self.resources[record["LogicalResourceId"]] = record
         self._records.save_resource(self.stack, record)
+
+
+def _said(kind: Kind, made: Made) -> str:
+    """What of a resource is only recorded."""
+    return "; ".join(text for text in (kind.recorded, made.unserved) if text)
 
 
 def _defined(record: Mapping[str, Any]) -> dict[str, Any]:

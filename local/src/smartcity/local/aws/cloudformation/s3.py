@@ -1,14 +1,21 @@
-"""AWS::S3::Bucket and its policy, at the S3 endpoint."""
+"""AWS::S3::Bucket and its policy, at the S3 endpoint.
+
+The endpoint may be one that does not know every setting, as versitygw. What it says it does not serve is recorded with
+the stack and named in the resource's event; a bucket is made all the same, since here no setting of it does anything.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from smartcity.aws.buckets import create_bucket
+import botocore.exceptions
 
-from .kinds import Kind, Made, PropertyError, Wanted
+from smartcity.aws.buckets import UNSERVED, create_bucket
+
+from .kinds import Kind, Made, PropertyError, Wanted, code_of
 
 _SETTINGS = {
     "PublicAccessBlockConfiguration": ("PublicAccessBlock", "PublicAccessBlockConfiguration", "PublicAccessBlock"),
@@ -19,6 +26,10 @@ _SETTINGS = {
 }
 """Of each property: the call that puts it, its argument, and what the call is named that deletes it."""
 _RULE = ("Id", "Status", "Prefix", "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload")
+_UNKNOWN_KEY = "invalid condition key"
+"""In versitygw's refusal of a policy."""
+_RARE_KEYS = frozenset({"s3:TlsVersion"})
+"""Of the condition keys in the template, those that versitygw refuses a policy for."""
 _EXPIRATION = {"ExpirationInDays": "Days", "ExpirationDate": "Date", "ExpiredObjectDeleteMarker": None}
 
 
@@ -48,15 +59,28 @@ class Bucket(_OfS3):
         return self.update(name, wanted, {})
 
     def update(self, physical_id: str, wanted: Wanted, before: Mapping[str, Any]) -> Made:
+        calls: dict[str, dict[str, Any]] = {}
         for name, (call, argument, deletes) in _SETTINGS.items():
             if name in wanted.properties:
-                self.call(f"Put{call}", {"Bucket": physical_id, argument: _translated(name, wanted.properties[name])})
+                calls[f"Put{call}"] = {argument: _translated(name, wanted.properties[name])}
             elif name in before:
-                self.remove(f"Delete{deletes}", {"Bucket": physical_id})
+                calls[f"Delete{deletes}"] = {}
         if "VersioningConfiguration" in wanted.properties or "VersioningConfiguration" in before:
             configuration = wanted.properties.get("VersioningConfiguration", {"Status": "Suspended"})
-            self.call("PutBucketVersioning", {"Bucket": physical_id, "VersioningConfiguration": configuration})
-        return self.found(physical_id)
+            calls["PutBucketVersioning"] = {"VersioningConfiguration": configuration}
+        unserved = [call for call, given in calls.items() if not self._serves(call, {"Bucket": physical_id, **given})]
+        return dataclasses.replace(self.found(physical_id), unserved=_unserved(unserved))
+
+    def _serves(self, operation: str, given: Mapping[str, Any]) -> bool:
+        """Make a call; False where the endpoint says that it knows no such setting."""
+        make = self.remove if operation.startswith("Delete") else self.call
+        try:
+            make(operation, given)
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) not in UNSERVED:
+                raise
+            return False
+        return True
 
     def delete(self, physical_id: str, properties: Mapping[str, Any]) -> None:
         self.remove("DeleteBucket", {"Bucket": physical_id})
@@ -93,11 +117,34 @@ class BucketPolicy(_OfS3):
         return self.update(self.identity(wanted), wanted, {})
 
     def update(self, physical_id: str, wanted: Wanted, before: Mapping[str, Any]) -> Made:
-        self.client.put_bucket_policy(Bucket=physical_id, Policy=json.dumps(wanted.properties["PolicyDocument"]))
+        document = wanted.properties["PolicyDocument"]
+        try:
+            self._put(physical_id, document)
+        except botocore.exceptions.ClientError as error:
+            kept, left_out = _without_unknown_keys(document)
+            if _UNKNOWN_KEY not in str(error) or not kept["Statement"]:
+                raise
+            self._put(physical_id, kept)
+            return Made(physical_id=physical_id, unserved=_unserved(left_out))
         return Made(physical_id=physical_id)
+
+    def _put(self, bucket: str, document: Mapping[str, Any]) -> None:
+        self.client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
 
     def delete(self, physical_id: str, properties: Mapping[str, Any]) -> None:
         self.remove("DeleteBucketPolicy", {"Bucket": physical_id})
+
+
+def _unserved(names: list[str]) -> str:
+    return f"this S3 endpoint does not serve {', '.join(names)}" if names else ""
+
+
+def _without_unknown_keys(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The policy without the statements whose conditions ask for more than versitygw knows, and those keys."""
+    statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+    asked = [{key for each in one.get("Condition", {}).values() for key in each} for one in statements]
+    kept = [one for one, keys in zip(statements, asked, strict=True) if not keys & _RARE_KEYS]
+    return {**document, "Statement": kept}, sorted(set().union(*asked) & _RARE_KEYS)
 
 
 def _translated(name: str, value: Any) -> Any:
