@@ -320,5 +320,5 @@ def test_docker_compose_names_a_missing_setting() -> None:
 
 def test_whatever_is_built_is_built_on_the_hosts_network_in_ci() -> None:
     overlay = yaml.safe_load((ROOT / ".ci/compose.yml").read_text())["services"]
-    assert set(overlay) == {name for name, service in SERVICES.items() if "build" in service}
+    assert set(overlay) == {name for name, service in COMPOSE["services"].items() if "build" in service}
     assert all(service == {"build": {"network": "host"}} for service in overlay.values())
