@@ -150,4 +150,5 @@ def _maintenance(flags: Sequence[str], *, lowered: bool) -> Service:
     def environment(place: Place) -> dict[str, str]:
         return {**MAINTENANCE.environment(place), **JAVA, "PYTHONPATH": str(ROOT)}
 
-    return dataclasses.replace(MAINTENANCE, command=command, environment=environment)
+    # It may run but once, and then answers nowhere.
+    return dataclasses.replace(MAINTENANCE, command=command, environment=environment, probe=lambda place: None)

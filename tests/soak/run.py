@@ -170,4 +170,5 @@ def _at_pace(service: Any, settings: SoakSettings) -> Any:
         pace = ["--every-s", str(every), "--marts-every-s", str(every), "--snapshots-keep-s", str(keep)]
         return [sys.executable, str(UPKEEP), *pace, "--bucket", BUCKET, "--jars", str(place.layout.jars("spark"))]
 
-    return dataclasses.replace(service, command=command)
+    # Its schedule is another one, which answers nowhere.
+    return dataclasses.replace(service, command=command, probe=lambda place: None)
