@@ -16,10 +16,18 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from smartcity.aws.dashboard.definition import Sheet
 
 DEADLINE_S = 120.0
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+RED_WITHIN_S = 5.0 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 60.0
+"""Where others keep the machine busy, a limit of seconds would judge them."""
+SETTLED = """ids => ids.every(id => {
+  const state = document.getElementById('visual-' + id)?.dataset.state;
+  return ['drawn', 'empty', 'failed'].includes(state);
+})"""
 VIOLATIONS = """document.addEventListener('securitypolicyviolation', event =>
   console.error('against the policy: ' + event.violatedDirective + ' ' + event.blockedURI))"""
 
@@ -153,18 +161,69 @@ class Seen:
         return png
 
 
+class FlowSeen(Seen):
+    """The pipeline's page."""
+
+    def state(self, part: str) -> str:
+        found = self.page.locator(f'[data-part="{part}"]').get_attribute("class") or ""
+        return str(found.removeprefix("part "))
+
+    def wait_state(self, part: str, state: str, within_s: float = DEADLINE_S) -> float:
+        """Seconds until the part is shown so."""
+        started = time.monotonic()
+        selector = f'[data-part="{part}"].{state}'
+        self.page.wait_for_selector(selector, timeout=within_s * 1000, state="attached")
+        return time.monotonic() - started
+
+
+class LakeSeen(Seen):
+    """The lake's page."""
+
+    def open(self, sheet: Sheet) -> None:
+        self.page.goto(f"{self.url}/lake#sheet={sheet.id}")
+        self.settle(sheet)
+
+    def settle(self, sheet: Sheet) -> None:
+        self.until(SETTLED, [visual.id for visual in sheet.visuals])
+
+    def state(self, visual: str) -> str | None:
+        found: str | None = self.page.locator(f"#visual-{visual}").get_attribute("data-state")
+        return found
+
+    def text(self, visual: str) -> str:
+        return str(self.page.locator(f"#visual-{visual} .body").inner_text())
+
+    def table(self, visual: str) -> list[list[str]]:
+        """What the visual's table shows, cell by cell; the keyboard brings it and takes it away."""
+        toggle = self.page.locator(f"#visual-{visual} .as-table")
+        if toggle.count():
+            toggle.focus()
+            self.page.keyboard.press("Enter")
+        rows: list[list[str]] = self.page.locator(f"#visual-{visual} tbody").evaluate(
+            "body => [...body.rows].map(row => [...row.cells].map(cell => cell.textContent))"
+        )
+        if toggle.count():
+            self.page.keyboard.press("Enter")
+        return rows
+
+
+Page = TypeVar("Page", bound=Seen)
+
+
 @contextlib.contextmanager
-def seen(browser: Any, url: str, path: str = "/", **how: Any) -> Iterator[Seen]:
-    """A page that is open; what it says to the console as an error is kept, breaches of the policy among it."""
+def seen(browser: Any, url: str, path: str | None = "/", kind: type[Page] = Seen, **how: Any) -> Iterator[Page]:
+    """A page of this kind, opened at the path if there is one; what it says to the console as an error is kept,
+    breaches of the policy among it."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, "color_scheme": "light"} | how)
     context.add_init_script(VIOLATIONS)
     page = context.new_page()
     page.set_default_timeout(1000 * DEADLINE_S)
-    looked = Seen(page=page, url=url)
+    looked = kind(page=page, url=url)
     page.on("console", lambda message: looked.complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: looked.complaints.append(str(error)))
-    page.goto(url + path)
     try:
+        if path is not None:
+            page.goto(url + path)
         yield looked
     finally:
         context.close()

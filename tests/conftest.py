@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from smartcity.local import process
 from smartcity.local.jars import SETS, expected, missing
 from smartcity.local.layout import Layout, default_var
 from smartcity.local.services import Service
@@ -51,6 +53,15 @@ def wait_for(condition: Callable[[], Any], timeout_s: float, what: str, poll_s: 
         assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
         time.sleep(poll_s)
     return found
+
+
+def kill(stack: Stack, service: str) -> None:
+    """kill -9 of a service and all its children; the supervisor, unless it is the one, starts it again."""
+    victims = list(process.members(stack.layout.var, service))
+    assert victims, f"{service} does not run"
+    for victim in victims:
+        victim.kill()
+    psutil.wait_procs(victims, timeout=10)
 
 
 def patient(services: Iterable[Service]) -> tuple[Service, ...]:

@@ -7,9 +7,9 @@ pictures.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,10 @@ from smartcity.lake.listener import Report
 from smartcity.lake.pages import serve
 from smartcity.lake.progress import Progress
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: make setup-tests installs it")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+from .browser import CHROMIUM, RED_WITHIN_S, FlowSeen, chromium
+from .browser import seen as open_seen
+
+pytest.importorskip("playwright.sync_api", reason="no Playwright: make setup-tests installs it")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: make setup-tests installs it"),
     pytest.mark.broker,
@@ -50,10 +52,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[1]
-DEADLINE_MS = 120_000
 START_TIMEOUT_S = 240.0
-RED_WITHIN_S = 5.0 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 60.0
-"""Where others keep the machine busy, a limit of seconds would judge them."""
 BATCH_S = 5.0
 TABLES = {stream.kafka_topic: stream.table for stream in STREAMS} | {DEAD_LETTERS_TOPIC: DEAD_LETTERS_TABLE}
 WATCHED = ("devices", "mosquitto", "bridge", "kafka", "lake", "s3", "aws")
@@ -214,68 +213,33 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
         aws.stop()
 
 
-@dataclass(kw_only=True)
-class Seen:
-    """A page of the browser, and what it complained of."""
-
-    page: Any
-    complaints: list[str] = field(default_factory=list)
-
-    def state(self, part: str) -> str:
-        found = self.page.locator(f'[data-part="{part}"]').get_attribute("class") or ""
-        return str(found.removeprefix("part "))
-
-    def wait_state(self, part: str, state: str, within_s: float = DEADLINE_MS / 1000) -> float:
-        """Seconds until the part is shown so."""
-        started = time.monotonic()
-        selector = f'[data-part="{part}"].{state}'
-        self.page.wait_for_selector(selector, timeout=within_s * 1000, state="attached")
-        return time.monotonic() - started
-
-    def picture(self, name: str, *, full_page: bool = True) -> None:
-        if os.environ.get("SMARTCITY_PICTURES"):
-            self.page.mouse.move(0, 0)
-            self.page.screenshot(path=Path(os.environ["SMARTCITY_PICTURES"]) / f"{name}.png", full_page=full_page)
-
-
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
-def look(chromium: Any) -> Iterator[Callable[..., Seen]]:
-    opened: list[Any] = []
+def look(browser: Any) -> Iterator[Callable[..., FlowSeen]]:
+    with contextlib.ExitStack() as opened:
 
-    def open_page(url: str, **how: Any) -> Seen:
-        page = chromium.new_page(**{"viewport": {"width": 1280, "height": 720}, "color_scheme": "light"} | how)
-        opened.append(page)
-        page.set_default_timeout(DEADLINE_MS)
-        seen = Seen(page=page)
-        page.on("console", lambda message: seen.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-        page.goto(f"{url}/flow")
-        page.wait_for_selector("[data-part]", state="attached")
-        return seen
+        def open_page(url: str, **how: Any) -> FlowSeen:
+            found = opened.enter_context(open_seen(browser, url, "/flow", FlowSeen, **how))
+            found.page.wait_for_selector("[data-part]", state="attached")
+            return found
 
-    yield open_page
-    for page in opened:
-        page.close()
+        yield open_page
 
 
 @pytest.fixture
-def seen(city: City, look: Callable[..., Seen]) -> Seen:
+def seen(city: City, look: Callable[..., FlowSeen]) -> FlowSeen:
     page = look(city.dashboard.url)
     for part in WATCHED:
         page.wait_state(part, "up")
     return page
 
 
-def test_every_part_is_up_and_readings_flow_with_their_latencies(seen: Seen) -> None:
+def test_every_part_is_up_and_readings_flow_with_their_latencies(seen: FlowSeen) -> None:
     flowing = "() => document.querySelectorAll('.arrow.flowing').length"
     # Five hops and the receipts; nobody asks Athena.
     seen.page.wait_for_function(f"() => ({flowing})() === 6")
@@ -299,7 +263,9 @@ def milliseconds(text: str) -> float:
 
 
 @pytest.mark.parametrize("part", ["bridge", "mosquitto", "kafka", "lake"])
-def test_a_part_that_dies_is_red_within_seconds_and_green_when_it_is_back(city: City, seen: Seen, part: str) -> None:
+def test_a_part_that_dies_is_red_within_seconds_and_green_when_it_is_back(
+    city: City, seen: FlowSeen, part: str
+) -> None:
     victim = getattr(city, part)
     victim.stop(signal.SIGKILL) if part != "kafka" else victim.stop()
     took_s = seen.wait_state(part, "down", RED_WITHIN_S)
@@ -308,7 +274,7 @@ def test_a_part_that_dies_is_red_within_seconds_and_green_when_it_is_back(city: 
     assert f"var/log/{part}.log" in said
     assert "smartcity up" in said
     if part == "bridge":
-        seen.picture("flow-bridge-down", full_page=False)
+        seen.picture("flow-bridge-down")
     victim.start(START_TIMEOUT_S) if part == "kafka" else victim.start()
     print(f"{part}: green after {seen.wait_state(part, 'up'):.1f} s")
     for each in WATCHED:
@@ -316,7 +282,7 @@ def test_a_part_that_dies_is_red_within_seconds_and_green_when_it_is_back(city: 
     assert all("503" in each for each in seen.complaints), seen.complaints
 
 
-def test_a_bridge_that_hangs_is_red_too(city: City, seen: Seen) -> None:
+def test_a_bridge_that_hangs_is_red_too(city: City, seen: FlowSeen) -> None:
     assert city.bridge.process is not None
     city.bridge.process.send_signal(signal.SIGSTOP)
     try:
@@ -328,7 +294,7 @@ def test_a_bridge_that_hangs_is_red_too(city: City, seen: Seen) -> None:
     assert seen.complaints == []
 
 
-def test_a_dead_letter_is_opened_by_keyboard_and_its_bytes_are_right(city: City, seen: Seen) -> None:
+def test_a_dead_letter_is_opened_by_keyboard_and_its_bytes_are_right(city: City, seen: FlowSeen) -> None:
     payload = HOSTILE + bytes(range(256))
     properties = [("colour", "<b>blue</b>"), ("specversion", "1.0")]
     city.publish("devices/station-x/weather", payload, properties)
@@ -358,7 +324,7 @@ def test_a_dead_letter_is_opened_by_keyboard_and_its_bytes_are_right(city: City,
     assert seen.complaints == []
 
 
-def test_letters_are_counted_by_reason_and_a_reason_shows_its_own_alone(city: City, seen: Seen) -> None:
+def test_letters_are_counted_by_reason_and_a_reason_shows_its_own_alone(city: City, seen: FlowSeen) -> None:
     city.publish("devices/car-9/gps", b"$GPRMC,081836,A,3751.65,S,14507.36,E,010.0,360.0,130998,011.3,E*00\r\n")
     city.publish("devices/station-9/weather", b"it rains")
     seen.page.locator("button.letter", has_text="devices/car-9/gps").first.wait_for()
@@ -375,7 +341,7 @@ def test_letters_are_counted_by_reason_and_a_reason_shows_its_own_alone(city: Ci
     assert seen.complaints == []
 
 
-def test_the_payload_of_a_letter_is_a_file_and_what_is_not_there_is_said(city: City, seen: Seen) -> None:
+def test_the_payload_of_a_letter_is_a_file_and_what_is_not_there_is_said(city: City, seen: FlowSeen) -> None:
     city.publish("devices/station-y/weather", HOSTILE)
     found = wait_for("the letter", lambda: place_of(city, "devices/station-y/weather"), 60)
     status, headers, body = city.get(f"/api/flow/dead-letters/{found}/payload")
@@ -395,7 +361,7 @@ def place_of(city: City, topic: str) -> str | None:
     return f"{every[0]['partition']}/{every[0]['offset']}" if every else None
 
 
-def test_looking_leaves_no_group_in_kafka(city: City, seen: Seen) -> None:
+def test_looking_leaves_no_group_in_kafka(city: City, seen: FlowSeen) -> None:
     assert place_of(city, "none") is None
     groups = AdminClient({"bootstrap.servers": city.kafka.bootstrap}).list_consumer_groups().result(30)
     assert [group.group_id for group in groups.valid if "dashboard" in group.group_id] == []
@@ -409,7 +375,7 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_nothing_sticks_out(city: City, look: Callable[..., Seen], name: str) -> None:
+def test_nothing_sticks_out(city: City, look: Callable[..., FlowSeen], name: str) -> None:
     (width, height), scheme = LOOKS[name]
     seen = look(city.dashboard.url, viewport={"width": width, "height": height}, color_scheme=scheme)
     for part in WATCHED:
@@ -428,16 +394,16 @@ def test_nothing_sticks_out(city: City, look: Callable[..., Seen], name: str) ->
         })"""
     )
     assert out == []
-    seen.picture(name)
+    seen.picture(name, full_page=True)
     if name != "flow-dark":
         seen.page.locator("button.letter").first.click()
         seen.page.locator("#letter .dump").wait_for()
         assert seen.page.evaluate("document.getElementById('letter').getBoundingClientRect().right") <= width
-        seen.picture(f"{name}-letter", full_page=False)
+        seen.picture(f"{name}-letter")
     assert seen.complaints == []
 
 
-def test_where_nothing_runs_each_part_says_why_and_what_to_do(look: Callable[..., Seen], tmp_path: Path) -> None:
+def test_where_nothing_runs_each_part_says_why_and_what_to_do(look: Callable[..., FlowSeen], tmp_path: Path) -> None:
     nowhere = {flag: f"127.0.0.1:{free_port()}" for flag in ("mqtt", "kafka")}
     nowhere |= {flag: f"http://127.0.0.1:{free_port()}" for flag in ("bridge", "lake")}
     dashboard = start_dashboard(tmp_path, nowhere, {"AWS_ENDPOINT_URL": "https://glue.us-east-1.amazonaws.com"})

@@ -17,7 +17,6 @@ from typing import Any
 
 import boto3
 import paho.mqtt.client as mqtt
-import psutil
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -31,7 +30,6 @@ from smartcity.contracts.marts import MARTS
 from smartcity.contracts.streams import STREAM_BY_NAME, STREAMS
 from smartcity.contracts.topics import reading_topic
 from smartcity.lake.settings import read_storage
-from smartcity.local import process
 from smartcity.local.counts import KafkaCounter, LogCounter
 from smartcity.local.demo import fill_warehouse
 from smartcity.local.demo_drive import SIMULATOR, START
@@ -45,7 +43,7 @@ from smartcity.local.verify.generated import GeneratedReader, Logged, find_logs,
 from smartcity.local.verify.lake import Lake, LakeAccess
 from smartcity.local.verify.report import Report
 
-from .conftest import wait_for
+from .conftest import kill, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -304,15 +302,6 @@ def records(stack: Stack) -> int:
     """Records in Kafka, dead letters included."""
     with KafkaCounter(stack.addresses().kafka) as counter:
         return sum(counter.look().values())
-
-
-def kill(stack: Stack, service: str) -> None:
-    """kill -9 of a service and all its children; the supervisor starts it again."""
-    victims = list(process.members(stack.layout.var, service))
-    assert victims, f"{service} does not run"
-    for victim in victims:
-        victim.kill()
-    psutil.wait_procs(victims, timeout=10)
 
 
 def publish(

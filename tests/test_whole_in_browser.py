@@ -7,10 +7,7 @@ What each page does by itself is tested beside smaller stacks (`test_live_page.p
 from __future__ import annotations
 
 import datetime as dt
-import os
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +22,6 @@ from smartcity.aws.settings import from_environment
 from smartcity.contracts.envelope import format_time
 from smartcity.dashboard.lake_definition import with_clicks
 from smartcity.lake.settings import read_storage
-from smartcity.local import process
 from smartcity.local.demo_drive import SIMULATOR
 from smartcity.local.marts import await_marts, hurry_marts
 from smartcity.local.reach import at_lake
@@ -33,7 +29,8 @@ from smartcity.local.stack import SUPERVISOR, Stack
 from smartcity.local.verify.audit import Scope, audit
 from smartcity.local.verify.lake import Lake, LakeAccess
 
-from .browser import CHROMIUM, Seen, chromium, seen
+from .browser import CHROMIUM, RED_WITHIN_S, FlowSeen, LakeSeen, chromium, seen
+from .conftest import kill
 
 pytest.importorskip("playwright.sync_api", reason="no Playwright: make setup-tests installs it")
 pytestmark = [
@@ -46,8 +43,6 @@ pytestmark = [
 
 SPEED = 30
 SEED = 11
-RED_WITHIN_S = 5.0 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 60.0
-"""Where others keep the machine busy, a limit of seconds would judge them."""
 BROKEN_NMEA = b"$GPRMC,081836,A,3751.65,S,14507.36,E,000.0,360.0,130998,011.3,E*00\r\n"
 FRAME = """src => {
   const frame = document.getElementById('frame');
@@ -63,8 +58,6 @@ PIXELS = """() => {
 """What the camera's picture shows."""
 PLACES = """() => import('/static/live/main.js').then(({ page }) =>
   [...page.city.vehicles.values()].map(vehicle => [vehicle.paintedX, vehicle.paintedY]))"""
-SETTLED = """ids => ids.every(id =>
-  ['drawn', 'empty', 'failed'].includes(document.getElementById('visual-' + id)?.dataset.state))"""
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +118,9 @@ def test_vehicles_move_frames_change_and_incidents_appear(browser: Any, url: str
 
 
 def test_every_part_is_green_and_latencies_reach_the_lake(browser: Any, url: str, devices: Devices) -> None:
-    with seen(browser, url, "/flow") as page:
+    with seen(browser, url, "/flow", FlowSeen) as page:
         for part in ("devices", "mosquitto", "bridge", "kafka", "lake", "s3", "aws"):
-            await_state(page, part, "up")
+            page.wait_state(part, "up")
         for hop in ("device_to_bridge", "bridge_to_kafka", "kafka_to_lake"):
             page.page.locator(f'[data-hop="{hop}"] .quantiles').wait_for()
         page.picture("whole-flow", full_page=True)
@@ -142,7 +135,7 @@ def test_a_broken_reading_is_opened_as_a_dead_letter(browser: Any, url: str, sta
         ["mosquitto_pub", "-V", "mqttv5", "-h", "127.0.0.1", "-p", port, "-q", "1", "-t", "devices/seen/gps", "-s"],
         input=BROKEN_NMEA, check=True, timeout=60,
     )  # fmt: skip
-    with seen(browser, url, "/flow") as page:
+    with seen(browser, url, "/flow", FlowSeen) as page:
         letter = page.page.locator("button.letter", has_text="devices/seen/gps").first
         letter.focus()
         page.page.keyboard.press("Enter")
@@ -156,16 +149,14 @@ def test_a_broken_reading_is_opened_as_a_dead_letter(browser: Any, url: str, sta
 
 def test_a_killed_bridge_is_red_and_green_again(browser: Any, url: str, stack: Stack, devices: Devices) -> None:
     """Without the supervisor, which would have started it again before a person can look."""
-    with seen(browser, url, "/flow") as page:
-        await_state(page, "bridge", "up")
+    with seen(browser, url, "/flow", FlowSeen) as page:
+        page.wait_state("bridge", "up")
         kill(stack, SUPERVISOR)
         kill(stack, "bridge")
-        began = time.monotonic()
-        await_state(page, "bridge", "down", RED_WITHIN_S)
-        print(f"red after {time.monotonic() - began:.1f} s")
+        print(f"red after {page.wait_state('bridge', 'down', RED_WITHIN_S):.1f} s")
         assert "smartcity up" in page.page.locator('[data-trouble="bridge"]').inner_text()
         stack.up(progress=print)
-        await_state(page, "bridge", "up")
+        page.wait_state("bridge", "up")
         assert all("503" in each for each in page.complaints), page.complaints
 
 
@@ -182,17 +173,17 @@ def test_a_filter_changes_the_lakes_charts_to_what_athena_answers(
     assert report.settled, report.document()
     sheet = next(one for one in DASHBOARD.sheets if one.id == "city")
     visual = next(one for one in sheet.visuals if one.id == "speed-by-time")
-    with at_lake(stack), seen(browser, url, f"/lake#sheet={sheet.id}") as page:
+    with at_lake(stack), seen(browser, url, f"/lake#sheet={sheet.id}", LakeSeen) as page:
         settings = from_environment()
         hurry_marts(stack)
         await_marts(stack, read_storage(settings.bucket), devices.start.date(), print)
         page.page.reload()
-        settle(page, [one.id for one in sheet.visuals])
-        both = table(page, visual.id)
+        page.settle(sheet)
+        both = page.table(visual.id)
         page.page.locator("#filter-route summary").click()
         page.page.get_by_role("checkbox", name="london-birmingham").check()
-        settle(page, [one.id for one in sheet.visuals])
-        shown = table(page, visual.id)
+        page.settle(sheet)
+        shown = page.table(visual.id)
         midnight = dt.datetime.combine(dt.datetime.now(dt.UTC).date(), dt.time(), dt.UTC)
         since, until = midnight - dt.timedelta(days=7), midnight + dt.timedelta(days=1)
         choices = Choices(values={"route": ("london-birmingham",)}, since=since, until=until)
@@ -204,28 +195,3 @@ def test_a_filter_changes_the_lakes_charts_to_what_athena_answers(
     assert 0 < len(shown) < len(both)
     assert [row[:2] for row in shown] == [[row[0].strftime("%Y-%m-%d %H:%M"), row[1]] for row in answered]
     assert [float(row[2]) for row in shown] == pytest.approx([row[2] for row in answered], abs=0.51)
-
-
-def await_state(page: Seen, part: str, state: str, within_s: float = 120.0) -> None:
-    page.page.wait_for_selector(f'[data-part="{part}"].{state}', timeout=1000 * within_s, state="attached")
-
-
-def settle(page: Seen, ids: list[str]) -> None:
-    page.until(SETTLED, ids)
-
-
-def table(page: Seen, visual: str) -> list[list[str]]:
-    """What the visual's table shows, cell by cell."""
-    toggle = page.page.locator(f"#visual-{visual} .as-table")
-    toggle.click()
-    rows: list[list[str]] = page.page.locator(f"#visual-{visual} tbody").evaluate(
-        "body => [...body.rows].map(row => [...row.cells].map(cell => cell.textContent))"
-    )
-    toggle.click()
-    return rows
-
-
-def kill(stack: Stack, service: str) -> None:
-    running = process.find(process.read_record(stack.layout.run, service))
-    assert running is not None
-    running.send_signal(signal.SIGKILL)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import shutil
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser import CHROMIUM, LakeSeen, chromium
+from tests.browser import seen as open_seen
 
 from smartcity.aws.dashboard.ask import Choices, visual_query
 from smartcity.aws.dashboard.city import DASHBOARD
@@ -30,8 +30,7 @@ from smartcity.dashboard.lake_definition import with_clicks
 from . import likely_lake
 from .conftest import CREDENTIALS, Endpoints, free_port
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: make setup-tests installs it")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytest.importorskip("playwright.sync_api", reason="no Playwright: make setup-tests installs it")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: make setup-tests installs it"),
     pytest.mark.timeout(900),
@@ -43,10 +42,6 @@ CLICKABLE = with_clicks(DASHBOARD)
 SHEETS = {sheet.id: sheet for sheet in DASHBOARD.sheets}
 VISUALS = {visual.id: visual for _, visual in DASHBOARD.placed()}
 DAY = dt.timedelta(days=1)
-SETTLED = """ids => ids.every(id => {
-  const state = document.getElementById('visual-' + id)?.dataset.state;
-  return ['drawn', 'empty', 'failed'].includes(state);
-})"""
 
 WATER = """() => {
   const canvas = document.querySelector('#maps canvas');
@@ -64,47 +59,11 @@ WATER = """() => {
 """Whether Lake Ontario fills a part of the first map, and not all of it."""
 
 
-@dataclass(kw_only=True)
-class Seen:
-    """A page of the browser, and what it complained of."""
-
-    page: Any
-    url: str
-    complaints: list[str] = field(default_factory=list)
-
-    def open(self, sheet: Sheet) -> None:
-        self.page.goto(f"{self.url}/lake#sheet={sheet.id}")
-        self.settle(sheet)
-
-    def settle(self, sheet: Sheet) -> None:
-        ids = [visual.id for visual in sheet.visuals]
-        self.page.wait_for_function(SETTLED, arg=ids, timeout=DEADLINE_MS)
-
-    def state(self, visual: str) -> str | None:
-        found: str | None = self.page.locator(f"#visual-{visual}").get_attribute("data-state")
-        return found
-
-    def text(self, visual: str) -> str:
-        return str(self.page.locator(f"#visual-{visual} .body").inner_text())
-
-    def table(self, visual: str) -> list[list[str]]:
-        """What the visual's table shows, cell by cell; the keyboard brings it and takes it away."""
-        toggle = self.page.locator(f"#visual-{visual} .as-table")
-        if toggle.count():
-            toggle.focus()
-            self.page.keyboard.press("Enter")
-        rows: list[list[str]] = self.page.locator(f"#visual-{visual} tbody").evaluate(
-            "body => [...body.rows].map(row => [...row.cells].map(cell => cell.textContent))"
-        )
-        if toggle.count():
-            self.page.keyboard.press("Enter")
-        return rows
-
-    def picture(self, name: str) -> None:
-        if os.environ.get("SMARTCITY_PICTURES"):
-            self.page.mouse.move(0, 0)
-            self.page.evaluate("document.activeElement.blur()")
-            self.page.screenshot(path=Path(os.environ["SMARTCITY_PICTURES"]) / f"lake-{name}.png", full_page=True)
+def keep(seen: LakeSeen, name: str) -> None:
+    """The page as a picture, without the pointer's and the focus's traces."""
+    seen.page.mouse.move(0, 0)
+    seen.page.evaluate("document.activeElement.blur()")
+    seen.picture(f"lake-{name}", full_page=True)
 
 
 @pytest.fixture(scope="module")
@@ -168,27 +127,15 @@ def lost_dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
-
-
-def _seen(chromium: Any, url: str, **how: Any) -> Iterator[Seen]:
-    page = chromium.new_page(**{"viewport": {"width": 1280, "height": 720}, "color_scheme": "light"} | how)
-    page.set_default_timeout(DEADLINE_MS)
-    seen = Seen(page=page, url=url)
-    page.on("console", lambda message: seen.complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    yield seen
-    page.close()
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
-def seen(chromium: Any, dashboard: str) -> Iterator[Seen]:
-    yield from _seen(chromium, dashboard)
+def seen(browser: Any, dashboard: str) -> Iterator[LakeSeen]:
+    with open_seen(browser, dashboard, None, LakeSeen) as page:
+        yield page
 
 
 def _answer(athena: Any, visual: str, values: dict[str, tuple[str, ...]]) -> list[tuple[Any, ...]]:
@@ -218,7 +165,7 @@ def _assert_shows(shown: list[list[str]], answered: list[tuple[Any, ...]]) -> No
 
 
 @pytest.mark.parametrize("sheet", SHEETS.values(), ids=SHEETS)
-def test_every_visual_is_drawn_and_its_table_is_what_athena_answers(seen: Seen, athena: Any, sheet: Sheet) -> None:
+def test_every_visual_is_drawn_and_its_table_is_what_athena_answers(seen: LakeSeen, athena: Any, sheet: Sheet) -> None:
     seen.open(sheet)
     for visual in sheet.visuals:
         assert seen.state(visual.id) == "drawn", seen.text(visual.id)
@@ -226,11 +173,11 @@ def test_every_visual_is_drawn_and_its_table_is_what_athena_answers(seen: Seen, 
         assert marks.count() >= 1
         _assert_shows(seen.table(visual.id), _answer(athena, visual.id, {}))
     if sheet is DASHBOARD.sheets[0]:
-        seen.picture(sheet.id)
+        keep(seen, sheet.id)
     assert seen.complaints == []
 
 
-def test_a_filter_changes_the_charts_to_what_athena_answers(seen: Seen, athena: Any) -> None:
+def test_a_filter_changes_the_charts_to_what_athena_answers(seen: LakeSeen, athena: Any) -> None:
     seen.open(SHEETS["city"])
     before = seen.table("speed-by-time")
     seen.page.locator("#filter-route summary").click()
@@ -247,7 +194,7 @@ def test_a_filter_changes_the_charts_to_what_athena_answers(seen: Seen, athena: 
     assert seen.complaints == []
 
 
-def test_a_click_filters_the_other_visuals_and_a_second_one_takes_it_back(seen: Seen, athena: Any) -> None:
+def test_a_click_filters_the_other_visuals_and_a_second_one_takes_it_back(seen: LakeSeen, athena: Any) -> None:
     seen.open(SHEETS["city"])
     before = seen.table("active-map")
     bar = seen.page.get_by_role("button", name="Filter by accident, reported")
@@ -266,17 +213,17 @@ def test_a_click_filters_the_other_visuals_and_a_second_one_takes_it_back(seen: 
 
 
 @pytest.mark.parametrize(("name", "size", "scheme"), [("phone", (390, 844), "light"), ("dark", (1280, 720), "dark")])
-def test_nothing_sticks_out(chromium: Any, dashboard: str, name: str, size: tuple[int, int], scheme: str) -> None:
+def test_nothing_sticks_out(browser: Any, dashboard: str, name: str, size: tuple[int, int], scheme: str) -> None:
     viewport = dict(zip(("width", "height"), size, strict=True))
-    for seen in _seen(chromium, dashboard, viewport=viewport, color_scheme=scheme):
+    with open_seen(browser, dashboard, None, LakeSeen, viewport=viewport, color_scheme=scheme) as seen:
         seen.open(SHEETS["traffic"])
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= size[0]
-        seen.picture(name)
+        keep(seen, name)
         assert seen.complaints == []
 
 
-def test_a_lake_without_a_day_says_so(chromium: Any, empty_dashboard: str) -> None:
-    for seen in _seen(chromium, empty_dashboard):
+def test_a_lake_without_a_day_says_so(browser: Any, empty_dashboard: str) -> None:
+    with open_seen(browser, empty_dashboard, None, LakeSeen) as seen:
         seen.open(SHEETS["city"])
         for visual in SHEETS["city"].visuals:
             assert seen.state(visual.id) == "empty"
@@ -284,8 +231,8 @@ def test_a_lake_without_a_day_says_so(chromium: Any, empty_dashboard: str) -> No
         assert seen.complaints == []
 
 
-def test_an_athena_that_cannot_be_reached_is_named_in_each_visual(chromium: Any, lost_dashboard: str) -> None:
-    for seen in _seen(chromium, lost_dashboard):
+def test_an_athena_that_cannot_be_reached_is_named_in_each_visual(browser: Any, lost_dashboard: str) -> None:
+    with open_seen(browser, lost_dashboard, None, LakeSeen) as seen:
         seen.open(SHEETS["city"])
         for visual in SHEETS["city"].visuals:
             assert seen.state(visual.id) == "failed"
@@ -295,7 +242,7 @@ def test_an_athena_that_cannot_be_reached_is_named_in_each_visual(chromium: Any,
         assert all("502" in each for each in seen.complaints)
 
 
-def test_the_live_map_lies_on_land_and_water(seen: Seen) -> None:
+def test_the_live_map_lies_on_land_and_water(seen: LakeSeen) -> None:
     seen.page.goto(seen.url)
     seen.page.wait_for_function(WATER, timeout=DEADLINE_MS)
     assert seen.complaints == []

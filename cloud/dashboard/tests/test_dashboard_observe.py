@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from smartcity.contracts.status import Status
 from smartcity.contracts.streams import STREAMS
-from smartcity.dashboard.bridge import read_counts
+from smartcity.dashboard.bridge import counts_of
 from smartcity.dashboard.city import City
+from smartcity.dashboard.flow_history import read_samples
 from smartcity.dashboard.inbox import Message
 from smartcity.dashboard.observe import Presence, Sighting, observe, read_rmc
 from smartcity.dashboard.settings import FRAMES_BYTES_MAX, INCIDENTS_MAX
@@ -240,7 +241,7 @@ def test_long_texts_are_cut() -> None:
 
 
 def test_bridge_counts_are_sums_over_streams() -> None:
-    counts = read_counts(
+    samples = read_samples(
         "# HELP smartcity_bridge_received_total Messages\n"
         'smartcity_bridge_received_total{stream="gps"} 7.0\n'
         'smartcity_bridge_received_total{stream="camera"} 2.0\n'
@@ -250,5 +251,6 @@ def test_bridge_counts_are_sums_over_streams() -> None:
         'smartcity_bridge_in_flight{stream="gps"} 3.0\n'
         "python_info 1.0\n"
     )
+    counts = counts_of(samples)
     assert (counts.received, counts.delivered, counts.dead_lettered, counts.in_flight) == (9, 5, 1, 3)
     assert counts.trouble is None

@@ -16,7 +16,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from .buckets import MISSING, UNSERVED, block_public_access, create_bucket, encrypt
+from .buckets import MISSING, block_public_access, create_bucket, encrypt, unserved
 from .clients import error_code, error_message
 from .errors import ConflictError, ServiceError
 
@@ -143,16 +143,9 @@ def _protect(s3: Any, name: str, account: str, say: Callable[[str], None]) -> No
         lambda: s3.put_bucket_policy(**owner, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})),
         lambda: s3.put_bucket_lifecycle_configuration(**owner, LifecycleConfiguration={"Rules": [lifecycle]}),
     )
-    unserved = []
-    for put in settings:
-        try:
-            put()
-        except botocore.exceptions.ClientError as error:
-            if error_code(error) not in UNSERVED:
-                raise
-            unserved.append(error.operation_name)
-    if unserved:
-        say(f"bucket {name}: this S3 endpoint does not serve {', '.join(unserved)}")
+    missing = [operation for put in settings if (operation := unserved(put))]
+    if missing:
+        say(f"bucket {name}: this S3 endpoint does not serve {', '.join(missing)}")
 
 
 @contextlib.contextmanager

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import botocore.exceptions
+
+from .clients import error_code
 
 MISSING = ("404", "NoSuchBucket", "NotFound")
 """Codes with which S3 says that a bucket is not there."""
-UNSERVED = ("NotImplemented", "VersioningNotConfigured", "MethodNotAllowed", "UnknownOperationException")
+_UNSERVED = ("NotImplemented", "VersioningNotConfigured", "MethodNotAllowed", "UnknownOperationException")
 """Codes with which an S3 that is not Amazon's says that it does not know a setting of buckets."""
 _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
@@ -28,3 +33,16 @@ def encrypt(s3: Any, name: str, **owner: str) -> None:
     """SSE-S3 for what is written from now on; `owner` as above."""
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]}, **owner)
+
+
+def unserved(put: Callable[[], object]) -> str:
+    """Make a call that sets something of a bucket. The operation's name where the endpoint does not serve it, else
+    nothing; botocore's ClientError for any other refusal.
+    """
+    try:
+        put()
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) not in _UNSERVED:
+            raise
+        return str(error.operation_name)
+    return ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import botocore.exceptions
 
-from .buckets import MISSING, UNSERVED, block_public_access, create_bucket, encrypt
+from .buckets import MISSING, block_public_access, create_bucket, encrypt, unserved
 from .clients import client, error_code, explained
 from .errors import ConflictError
 from .settings import Settings
@@ -34,13 +35,12 @@ def _bucket(s3: Any, name: str) -> list[str]:
         ("encrypted at rest (SSE-S3)", encrypt),
     )
     for what, protect in protections:
-        try:
-            protect(s3, name)
-            lines.append(f"bucket {name}: {what}")
-        except botocore.exceptions.ClientError as error:
-            if error_code(error) not in UNSERVED:
-                raise
-            lines.append(f"bucket {name}: not {what}: this endpoint does not serve {error.operation_name}")
+        operation = unserved(partial(protect, s3, name))
+        lines.append(
+            f"bucket {name}: not {what}: this endpoint does not serve {operation}"
+            if operation
+            else f"bucket {name}: {what}"
+        )
     return lines
 
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
-import re
-import urllib.request
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .settings import BRIDGE_TIMEOUT_S
-
-METRICS_BYTES_MAX = 1024 * 1024
-_SAMPLE = re.compile(r"(smartcity_bridge_[a-z_]+)(?:\{[^}]*\})? ([0-9.eE+-]+)")
+from .flow_history import Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +24,14 @@ class Counts:
         return asdict(self)
 
 
-def read_counts(text: str) -> Counts:
-    """Sums of the counters in a Prometheus exposition; what it lacks is 0."""
-    sums: dict[str, float] = {}
-    for line in text.splitlines():
-        match = _SAMPLE.match(line)
-        if match is not None:
-            sums[match[1]] = sums.get(match[1], 0.0) + float(match[2])
+def counts_of(samples: Values) -> Counts:
+    """Sums of the counters in a scrape of the bridge; what it lacks is 0."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    for (name, *_), value in samples.items():
+        sums[name] += value
 
     def total(name: str) -> int:
-        return int(sums.get(f"smartcity_bridge_{name}", 0.0))
+        return int(sums[f"smartcity_bridge_{name}"])
 
     return Counts(
         received=total("received_total"),
@@ -47,15 +40,3 @@ def read_counts(text: str) -> Counts:
         ignored=total("ignored_total"),
         in_flight=total("in_flight"),
     )
-
-
-def fetch_counts(bridge: str) -> Counts:
-    """The counts of the bridge at a URL. Raises nothing: `trouble` tells. Blocks up to BRIDGE_TIMEOUT_S."""
-    # The bridge is never behind a proxy, whatever the environment says.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{bridge}/metrics", timeout=BRIDGE_TIMEOUT_S) as answer:
-            text = answer.read(METRICS_BYTES_MAX).decode("utf-8", "replace")
-            return read_counts(text)
-    except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
-        return Counts(trouble=f"the bridge at {bridge} does not answer: {getattr(error, 'reason', error)}")

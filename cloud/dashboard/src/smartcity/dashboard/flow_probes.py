@@ -91,7 +91,7 @@ class KafkaProbe:
             }
             asked = self._client.list_offsets(wanted, request_timeout=FLOW_TIMEOUT_S) if wanted else {}
         except (KafkaException, ValueError) as error:
-            return KafkaSeen(trouble=_kafka_words(error))
+            return KafkaSeen(trouble=kafka_words(error))
         missing = [name for name in _TOPICS if name not in known.topics]
         ends: dict[str, dict[int, int]] = {}
         for place, future in asked.items():
@@ -114,6 +114,7 @@ def kafka_options(address: str) -> dict[str, str | int | float | bool]:
     }
 
 
-def _kafka_words(error: Exception) -> str:
+def kafka_words(error: Exception) -> str:
+    """What librdkafka says, without its codes."""
     inner = error.args[0] if error.args else error
     return inner.str() if hasattr(inner, "str") else str(inner)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .bridge import Counts, counts_of
 from .flow import Histories, document
-from .flow_history import History, Key, read_samples
+from .flow_history import History, Key, Values, read_samples
 from .flow_parts import Facts, Gateway
-from .flow_probes import Answer, KafkaProbe, ask, watched
-from .settings import FLOW_IDLE_INTERVAL_S, FLOW_INTERVAL_S, FLOW_TIMEOUT_S, Settings
+from .flow_probes import KafkaProbe, ask, watched
+from .settings import BRIDGE_INTERVAL_S, FLOW_IDLE_INTERVAL_S, FLOW_INTERVAL_S, FLOW_TIMEOUT_S, Settings
 
 _READY_TIMEOUT_S = FLOW_TIMEOUT_S + 1.0
 """The bridge gives Kafka two seconds before it says that it is not ready."""
@@ -42,6 +43,7 @@ class Watch:
             s3_url=watched(environment.get("AWS_ENDPOINT_URL_S3") or aws),
             aws_url=watched(environment.get("AWS_ENDPOINT_URL_ATHENA") or aws),
         )
+        self._bridge_trouble: str | None = f"asking the bridge at {settings.bridge}"
         self._shown = (0.0, "")
         self._pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix="flow")
 
@@ -54,6 +56,12 @@ class Watch:
             known = json.dumps(made, separators=(",", ":"), allow_nan=False)
             self._shown = (time.monotonic(), known)
         return known
+
+    def bridge_counts(self) -> Counts:
+        """What the bridge counted by its last scrape, at most BRIDGE_INTERVAL_S and its answer old."""
+        if self._bridge_trouble is not None:
+            return Counts(trouble=self._bridge_trouble)
+        return counts_of(self._histories.bridge.latest)
 
     async def run(self) -> None:
         """Ask until cancelled. A part that does not answer delays no other."""
@@ -72,8 +80,8 @@ class Watch:
             async with asyncio.TaskGroup() as tasks:
                 for name, question in asked:
                     tasks.create_task(self._keep_asking(name, question))
-                for history, url in ((self._histories.bridge, bridge), (self._histories.lake, lake)):
-                    tasks.create_task(self._keep_reading(history, f"{url}/metrics"))
+                tasks.create_task(self._keep_reading_bridge(f"{bridge}/metrics"))
+                tasks.create_task(self._keep_reading_lake(f"{lake}/metrics"))
                 tasks.create_task(self._keep_counting())
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
@@ -85,15 +93,27 @@ class Watch:
             self._facts = dataclasses.replace(self._facts, **{name: answer})
             await self._pause()
 
-    async def _keep_reading(self, history: History, url: str) -> None:
-        loop = asyncio.get_running_loop()
+    async def _keep_reading_bridge(self, url: str) -> None:
+        """Often enough for the live page, too."""
         while True:
-            samples = await loop.run_in_executor(self._pool, _samples, url)
-            if samples is None:
-                history.clear()
-            else:
-                history.add(time.monotonic(), samples)
+            trouble = await self._read(self._histories.bridge, url)
+            address = self._settings.bridge
+            self._bridge_trouble = trouble and f"the bridge at {address} does not answer: {trouble}"
+            await self._pause(BRIDGE_INTERVAL_S)
+
+    async def _keep_reading_lake(self, url: str) -> None:
+        while True:
+            await self._read(self._histories.lake, url)
             await self._pause()
+
+    async def _read(self, history: History, url: str) -> str | None:
+        """Add a scrape to a history, or forget it where there is none, and say why."""
+        found = await asyncio.get_running_loop().run_in_executor(self._pool, _scrape, url)
+        if isinstance(found, str):
+            history.clear()
+            return found
+        history.add(time.monotonic(), found)
+        return None
 
     async def _keep_counting(self) -> None:
         while True:
@@ -105,19 +125,20 @@ class Watch:
                 self._histories.gateway.clear()
             await self._pause()
 
-    async def _pause(self) -> None:
+    async def _pause(self, idle_s: float = FLOW_IDLE_INTERVAL_S) -> None:
         """Shorter as soon as somebody looks."""
-        until = time.monotonic() + FLOW_IDLE_INTERVAL_S
+        until = time.monotonic() + idle_s
         await asyncio.sleep(FLOW_INTERVAL_S)
         while not self.watching and time.monotonic() < until:
             await asyncio.sleep(FLOW_INTERVAL_S)
 
 
-def _samples(url: str) -> dict[Any, float] | None:
-    answer: Answer = ask(url)
+def _scrape(url: str) -> Values | str:
+    """A process's samples, or why there are none."""
+    answer = ask(url)
     if answer.trouble is not None or answer.status != 200:
-        return None
+        return answer.trouble or f"status {answer.status}"
     try:
         return read_samples(answer.text)
-    except ValueError:
-        return None
+    except ValueError as error:
+        return str(error)

@@ -20,7 +20,7 @@ from smartcity.contracts.envelope import format_time
 from smartcity.contracts.topics import DEAD_LETTERS_TOPIC
 
 from .errors import LettersError
-from .flow_probes import SILENT, kafka_options
+from .flow_probes import SILENT, kafka_options, kafka_words
 from .letters import Letter, Shelf
 from .settings import LETTERS_LOOKED_AT_MAX, LETTERS_TIMEOUT_S
 
@@ -151,8 +151,7 @@ class Letters:
         return {partition: (first[partition], end[partition]) for partition in end}
 
     def _away(self, error: KafkaException) -> LettersError:
-        inner = error.args[0]
-        return LettersError(f"Kafka at {self._kafka} cannot be read: {inner.str() if hasattr(inner, 'str') else inner}")
+        return LettersError(f"Kafka at {self._kafka} cannot be read: {kafka_words(error)}")
 
 
 def read_letter(record: Any) -> Letter:

@@ -19,7 +19,6 @@ import uvicorn
 from smartcity.aws.dashboard.city import DASHBOARD
 from smartcity.aws.settings import from_environment
 
-from .bridge import Counts, fetch_counts
 from .errors import AddressError, CertificateError, DashboardError, PortTakenError, TokenError
 from .flow_pages import flow_routes
 from .flow_parts import Gateway
@@ -34,7 +33,6 @@ from .live_pages import live_routes
 from .metrics import Metrics, metrics_routes
 from .server import build_app
 from .settings import (
-    BRIDGE_INTERVAL_S,
     KAFKA_DEFAULT,
     LAKE_DEFAULT,
     LAKE_QUERY_TIMEOUT_S,
@@ -95,22 +93,15 @@ def open_listener(settings: Settings) -> socket.socket:
 async def run(settings: Settings, listener: socket.socket) -> None:
     """The whole process: one loop owns the city."""
     inbox = Inbox(settings.mqtt, settings.identity)
-    counts = Counts(trouble=f"asking the bridge at {settings.bridge}")
 
     def about() -> dict[str, Any]:
         gateway = {"trouble": inbox.trouble, "dropped": inbox.dropped, "address": str(settings.mqtt)}
-        return {"gateway": gateway, "bridge": counts.shown()}
+        return {"gateway": gateway, "bridge": watch.bridge_counts().shown()}
 
     def gateway_seen() -> Gateway:
         sums = live.city.sums()
         known = {"counts": sums["counts"], "devices": sums["devices"]}
         return Gateway(address=str(settings.mqtt), trouble=inbox.trouble, **known)
-
-    async def ask_bridge() -> None:
-        nonlocal counts
-        while True:
-            counts = await asyncio.to_thread(fetch_counts, settings.bridge)
-            await asyncio.sleep(BRIDGE_INTERVAL_S)
 
     live = Live(inbox, time.time, about)
     aws = replace(from_environment(), query_timeout_s=LAKE_QUERY_TIMEOUT_S)
@@ -141,7 +132,7 @@ async def run(settings: Settings, listener: socket.socket) -> None:
     _log.info("the city is at http://%s", settings.listen)
     if not is_loopback(settings.listen.host):
         _log.warning("the token and the page go unencrypted over the network: put a proxy with TLS in front")
-    tasks = [asyncio.create_task(ask_bridge()), asyncio.create_task(live.fill()), asyncio.create_task(watch.run())]
+    tasks = [asyncio.create_task(live.fill()), asyncio.create_task(watch.run())]
     for task in tasks:
         # A task that ends has failed: the page would silently stand still.
         task.add_done_callback(lambda _: setattr(server, "should_exit", True))

@@ -31,7 +31,7 @@ RAW_BYTES_MAX = 2 * 1024
 """Of a vehicle's last payload of a stream; a usual one has 600 bytes."""
 MQTT_DEFAULT = "127.0.0.1:1883"
 BRIDGE_INTERVAL_S = 2.0
-BRIDGE_TIMEOUT_S = 2.0
+"""Between two scrapes of the bridge while nobody watches the flow: the live page shows its counts."""
 KAFKA_DEFAULT = "localhost:9092"
 LAKE_DEFAULT = "http://127.0.0.1:8082"
 FLOW_INTERVAL_S = 1.0

@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import botocore.exceptions
 
-from smartcity.aws.buckets import UNSERVED, create_bucket
+from smartcity.aws.buckets import create_bucket, unserved
 
-from .kinds import Kind, Made, PropertyError, Wanted, code_of
+from .kinds import Kind, Made, PropertyError, Wanted
 
 _SETTINGS = {
     "PublicAccessBlockConfiguration": ("PublicAccessBlock", "PublicAccessBlockConfiguration", "PublicAccessBlock"),
@@ -68,19 +69,12 @@ class Bucket(_OfS3):
         if "VersioningConfiguration" in wanted.properties or "VersioningConfiguration" in before:
             configuration = wanted.properties.get("VersioningConfiguration", {"Status": "Suspended"})
             calls["PutBucketVersioning"] = {"VersioningConfiguration": configuration}
-        unserved = [call for call, given in calls.items() if not self._serves(call, {"Bucket": physical_id, **given})]
-        return dataclasses.replace(self.found(physical_id), unserved=_unserved(unserved))
+        missing = [call for call, given in calls.items() if unserved(partial(self._set, call, physical_id, given))]
+        return dataclasses.replace(self.found(physical_id), unserved=_unserved(missing))
 
-    def _serves(self, operation: str, given: Mapping[str, Any]) -> bool:
-        """Make a call; False where the endpoint says that it knows no such setting."""
+    def _set(self, operation: str, name: str, given: Mapping[str, Any]) -> None:
         make = self.remove if operation.startswith("Delete") else self.call
-        try:
-            make(operation, given)
-        except botocore.exceptions.ClientError as error:
-            if code_of(error) not in UNSERVED:
-                raise
-            return False
-        return True
+        make(operation, {"Bucket": name, **given})
 
     def delete(self, physical_id: str, properties: Mapping[str, Any]) -> None:
         self.remove("DeleteBucket", {"Bucket": physical_id})
