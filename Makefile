@@ -20,7 +20,7 @@ demo: setup ## drive the whole way of a reading, and prove that nothing was lost
 	@.venv/bin/smartcity demo
 
 test: setup-tests lint ## every check and every test, with real Mosquitto, Kafka and Spark
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(PYTHON) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-unit: setup ## only the tests that start nothing
 	@$(PYTHON) -m pytest -m "not broker and not spark and not end_to_end"

@@ -1,4 +1,4 @@
-"""The lake's tasks on a standalone Spark master with two workers, one of which is killed while it works on a batch."""
+"""The lake's tasks on a standalone Spark master with two workers: one is killed while it works, then the master."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from smartcity.local.stack import Stack
 from smartcity.local.verify.audit import Scope, audit
 from smartcity.local.verify.lake import Lake, LakeAccess
 
-from .conftest import link_jars, patient, wait_for
+from .conftest import kill, link_jars, patient, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(1500)]
 
@@ -93,7 +93,7 @@ def kill_at_work(stack: Stack, worker: str) -> None:
     psutil.wait_procs(victims, timeout=10)
 
 
-def test_a_worker_killed_at_work_costs_and_doubles_nothing(cluster: Stack, lake: Lake) -> None:
+def test_a_worker_killed_at_work_and_a_killed_master_cost_and_double_nothing(cluster: Stack, lake: Lake) -> None:
     sim = cluster.layout.var / "sim"
     devices = start_devices(cluster, sim / "cluster", seed=17)
     try:
@@ -110,13 +110,14 @@ def test_a_worker_killed_at_work_costs_and_doubles_nothing(cluster: Stack, lake:
             devices.kill()
             devices.wait()
     wait_for(lambda: len(executors(cluster, VICTIM)) > 1, TIMEOUT_S, "another executor in place of the killed one")
+    kill(cluster, "spark-master")  # The stack's supervisor starts it again, and it knows driver and workers.
     assert start_devices(cluster, sim / "afterwards", seed=18, simulated_s=AFTERWARDS_S).wait(TIMEOUT_S) == 0
     wait_for(lambda: executors(cluster, VICTIM)[-1]["completedTasks"], TIMEOUT_S, "tasks on it")
     report = audit(lake, Scope(folders=(sim / "cluster", sim / "afterwards")), wait_s=ARRIVAL_TIMEOUT_S, progress=print)
     assert report.settled, report.document()
     assert report.lake == report.generated
     assert report.frames > 0
-    assert ask(cluster, "")[0]["id"] == application, "the driver was started again: the kill reached more than a worker"
+    assert ask(cluster, "")[0]["id"] == application, "the driver was started again: a kill reached more than its target"
 
 
 def test_spark_submit_runs_the_same_driver(cluster: Stack, lake: Lake) -> None:

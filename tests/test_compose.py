@@ -180,7 +180,10 @@ def test_spark_is_as_large_as_the_native_cluster() -> None:
     options = [f"-D{name}={value}" for name, value in spark_cluster._WORKER_OPTIONS.items()]
     assert worker["environment"]["SPARK_WORKER_OPTS"].split() == options
     assert spark_cluster._DAEMON.items() <= worker["environment"].items()
-    assert spark_cluster._DAEMON.items() <= SERVICES["spark-master"]["environment"].items()
+    master = SERVICES["spark-master"]["environment"]
+    assert spark_cluster._DAEMON.items() <= master.items()
+    recovery = {**spark_cluster._MASTER_OPTIONS, "spark.deploy.recoveryDirectory": "/scratch/recovery"}
+    assert master["SPARK_MASTER_OPTS"].split() == [f"-D{name}={value}" for name, value in recovery.items()]
     lake = SERVICES["lake"]["command"]
     assert f"--cores-max={spark_cluster.WORKERS * spark_cluster.WORKER_CORES}" in lake
     assert f"--executor-cores={spark_cluster.WORKER_CORES}" in lake

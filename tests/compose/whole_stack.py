@@ -14,14 +14,17 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import pytest
+import yaml
+from paho.mqtt.enums import CallbackAPIVersion
 
 from smartcity.contracts.streams import STREAMS
 from smartcity.local.errors import LocalError
 from smartcity.local.verify.lake import Lake, LakeAccess
 
 from ..conftest import wait_for
-from .project import Project, project
+from .project import ROOT, Project, project
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
@@ -38,8 +41,11 @@ ALWAYS = (
     "maintenance", "dashboard",
 )  # fmt: skip
 """The services that stay, without a profile."""
+OPTIONAL = ("sim", "prometheus")
 KILLED = ("bridge", "mosquitto", "kafka", "s3", "aws", "lake", "spark-worker-1", "spark-master")
 PAUSED = ("bridge", "mosquitto", "kafka", "s3", "aws", "spark-worker-2")
+BROKEN_NMEA = b"$GPRMC,081836,A,3751.65,S,14507.36,E,000.0,360.0,130998,011.3,E*00\r\n"
+"""Its checksum would be 62."""
 FOUNDATION = ("mosquitto", "kafka", "s3", "spark-master")
 """Services on which others stand: stopped apart from them, so that each is seen to tell of itself."""
 
@@ -63,6 +69,10 @@ def test_it_comes_up_well(stack: Project) -> None:
         assert stack.states()[name]["State"]["ExitCode"] == 0, name
 
 
+def test_the_whole_way_as_natively(stack: Project) -> None:
+    whole_way(stack)
+
+
 def test_readings_reach_the_lake_through_kills_and_pauses(stack: Project) -> None:
     drive(stack)
     dice = random.Random(SEED)
@@ -74,12 +84,14 @@ def test_readings_reach_the_lake_through_kills_and_pauses(stack: Project) -> Non
             until(lambda name=service: not running(stack, name), f"{service} to be gone")
             stack.compose("start", service)
             until(lambda at=before: rows(stack) > at, f"rows after the kill of {service}")
+            print(f"{service} was killed: {rows(stack)} rows", flush=True)
         for service in dice.sample(PAUSED, len(PAUSED)):
             before = rows(stack)
             stack.compose("pause", service)
             time.sleep(PAUSE_S)  # Being away is what is tested.
             stack.compose("unpause", service)
             until(lambda at=before: rows(stack) > at, f"rows after the pause of {service}")
+            print(f"{service} was paused: {rows(stack)} rows", flush=True)
     settled(stack)
 
 
@@ -112,10 +124,21 @@ def test_down_and_up_again_lose_nothing(stack: Project) -> None:
     assert sum(settled(stack)["lake"].values()) > sum(before["lake"].values())
 
 
+def test_prometheus_reads_every_process_that_counts(stack: Project) -> None:
+    stack.compose("up", "--wait", "--no-build", *OPTIONAL, profiles=("sim", "observability"))
+    address = f"http://127.0.0.1:{stack.settings['SMARTCITY_PROMETHEUS_PORT']}/api/v1/targets?state=active"
+
+    def health() -> set[tuple[str, str]]:
+        return {(each["labels"]["job"], each["health"]) for each in _ask(address)["data"]["activeTargets"]}
+
+    configured = yaml.safe_load((ROOT / "compose" / "prometheus.yml").read_text())["scrape_configs"]
+    until(lambda: health() == {(each["job_name"], "up") for each in configured}, "every job to be scraped")
+
+
 @pytest.mark.parametrize("foundation", [True, False], ids=["foundation", "on-it"])
 def test_a_service_that_hangs_is_unhealthy(stack: Project, foundation: bool) -> None:
-    stack.compose("up", "--wait", "--no-build", profiles=("sim",))
-    stopped = [name for name in (*ALWAYS, "sim") if (name in FOUNDATION) == foundation]
+    stack.compose("up", "--wait", "--no-build", *OPTIONAL, profiles=("sim", "observability"))
+    stopped = [name for name in (*ALWAYS, *OPTIONAL) if (name in FOUNDATION) == foundation]
     stack.signal("STOP", *stopped)
     try:
         until(lambda: {stack.health()[name] for name in stopped} == {"unhealthy"}, "all of them to be unhealthy")
@@ -155,6 +178,7 @@ def test_zookeeper_coordinates_the_broker_instead(stack: Project) -> None:
     print(f"docker compose --profile zookeeper up --wait: {other.up():.1f} s")
     named = {"kafka-zookeeper" if name == "kafka" else name for name in ALWAYS} | {"zookeeper"}
     assert other.health() == dict.fromkeys(named, "healthy")
+    whole_way(other)
     drive(other)
     for service in ("kafka-zookeeper", "zookeeper"):
         before = rows(other)
@@ -174,6 +198,41 @@ def drive(stack: Project) -> None:
     before = rows(stack)
     stack.compose("up", "--wait", "--no-build", "sim", profiles=("sim",))
     until(lambda: rows(stack) > before + ROWS_MIN, f"{ROWS_MIN} rows more")
+
+
+def whole_way(stack: Project) -> None:
+    """As tests/test_end_to_end.py: what is broken is kept with its reason, and Athena counts what verify counts."""
+    drive(stack)
+    noise = random.Random(SEED).randbytes(64)
+    broken = {("by-hand", "gps"): BROKEN_NMEA, ("x", "obd"): noise}
+    for (device, kind), payload in broken.items():
+        publish(stack, f"devices/{device}/{kind}", payload)
+    report = settled(stack)
+    lake = Lake(LakeAccess.from_environment(stack.endpoints()))
+    columns = ("device_id", "reason", "payload")
+    until(lambda: lake.total_records()["dead_letters"] >= len(broken), "the broken messages in the lake")
+    letters = [row for batch in lake.batches("dead_letters", columns, None) for row in batch.to_pylist()]
+    found = sorted(tuple(row[name] for name in columns) for row in letters)
+    assert found == [("by-hand", "checksum_invalid", BROKEN_NMEA), ("x", "payload_undecodable", noise)]
+    union = " UNION ALL ".join(f"SELECT '{each.name}' AS stream FROM {each.table}" for each in STREAMS)
+    asked = f"SELECT stream, count(*) AS n FROM ({union}) t GROUP BY stream"
+    done = stack.compose(
+        "run", "--rm", "--no-deps", "tools", "smartcity", "query", "--json", asked, profiles=("tools",)
+    )
+    counted = {row["stream"]: row["n"] for row in json.loads(done.stdout)["rows"]}
+    assert counted == {name: rows for name, rows in report["lake"].items() if rows}
+
+
+def publish(stack: Project, topic: str, payload: bytes) -> None:
+    """As a device would that waits for the gateway alone."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.connect("127.0.0.1", int(stack.settings["SMARTCITY_MQTT_PORT"]))
+    client.loop_start()
+    try:
+        client.publish(topic, payload, qos=1).wait_for_publish(30)
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 def settled(stack: Project) -> dict[str, Any]:
@@ -220,5 +279,5 @@ def _ask(address: str) -> Any:
         return json.load(answer)
 
 
-def until(condition: Callable[[], bool], what: str, poll_s: float = 0.5) -> None:
+def until(condition: Callable[[], bool], what: str, poll_s: float = 2.0) -> None:
     wait_for(condition, WAIT_S, what, poll_s)

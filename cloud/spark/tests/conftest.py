@@ -31,6 +31,8 @@ from smartcity.lake.jars import require_jars
 from smartcity.lake.settings import Settings, Storage, read_storage
 
 START = datetime(2026, 11, 20, 8, tzinfo=UTC)
+JVM = "-XX:TieredStopAtLevel=1"
+"""As the local lake's: the second compiler costs more in a test's minutes than it gains."""
 RECORD_SCHEMA = (
     "key binary, value binary, topic string, partition int, offset long, timestamp timestamp, timestampType int, "
     "headers array<struct<key:string,value:binary>>"
@@ -141,7 +143,9 @@ def spark(storage: Storage) -> Iterator[Any]:
 
     jars = Path(os.environ.get("SMARTCITY_SPARK_JARS") or f"{os.environ.get('SMARTCITY_VAR', 'var')}/jars/spark")
     require_jars(jars)
-    session = start_session(Settings(kafka="unused", storage=storage, jars=jars))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", JVM)
+        session = start_session(Settings(kafka="unused", storage=storage, jars=jars))
     ensure_tables(session)
     yield session
     session.stop()

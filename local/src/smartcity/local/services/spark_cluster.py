@@ -21,6 +21,13 @@ WORKER_CORES = 1
 WORKER_MEMORY = "800m"
 """What a worker may give to its executor, which takes 700 MB of heap."""
 _DAEMON = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"}
+_MASTER_OPTIONS = {
+    # A master that is started again knows its workers and the driver, and the executors work on. Without, the driver
+    # would wait for ever for a master that has forgotten it.
+    "spark.deploy.recoveryMode": "FILESYSTEM",
+    # How long it waits for those it knew, once everything was killed, before it gives executors to a new driver.
+    "spark.deploy.recoveryTimeout": "15",
+}
 _WORKER_OPTIONS = {
     # An executor's folder holds copies of the jars; those of ended drivers go after ten minutes.
     "spark.worker.cleanup.enabled": "true",
@@ -46,9 +53,14 @@ def _master_command(place: Place) -> list[str]:
 
 def _environment(place: Place, scratch: str) -> dict[str, str]:
     local = place.layout.data("spark-scratch") / scratch
-    options = " ".join(f"-D{name}={value}" for name, value in _WORKER_OPTIONS.items())
     java = {"JAVA_HOME": str(find_java().home), "SPARK_LOCAL_IP": LOOPBACK, "SPARK_LOCAL_DIRS": str(local)}
-    return {**java, **_DAEMON, "SPARK_WORKER_OPTS": options}
+    recovery = {"spark.deploy.recoveryDirectory": str(place.layout.data("spark-recovery"))}
+    options = {"SPARK_MASTER_OPTS": _java(_MASTER_OPTIONS | recovery), "SPARK_WORKER_OPTS": _java(_WORKER_OPTIONS)}
+    return {**java, **_DAEMON, **options}
+
+
+def _java(properties: dict[str, str]) -> str:
+    return " ".join(f"-D{name}={value}" for name, value in properties.items())
 
 
 def _master_probe(place: Place) -> str | None:
