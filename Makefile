@@ -58,7 +58,7 @@ bench-visible: setup ## from the bridge to Athena, at 20 vehicles in real time; 
 	@$(PYTHON) tests/bench/visible.py $(BENCH)
 
 compose-test: setup-tests ## docker-compose.yml as it is, and the bridge between containers, where an engine answers
-	@$(PYTHON) -m pytest tests/compose/brokers.py tests/compose/whole_stack.py
+	@$(PYTHON) -m pytest tests/test_compose.py tests/compose/brokers.py tests/compose/whole_stack.py
 
 trino: setup-tests ## every query shipped for Athena, on the local Athena and on Trino (800 MB, a JDK 24 or 25)
 	@$(PYTHON) -m pytest -q local/tests/trino_queries.py
