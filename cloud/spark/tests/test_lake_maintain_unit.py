@@ -207,8 +207,10 @@ def test_a_taken_port_is_named() -> None:
 
 
 def test_a_run_that_takes_too_long_is_killed_and_stop_leaves_nothing(tmp_path: Path) -> None:
-    body = f"{_COUNT}runs.with_name('pid' + str(len(runs.read_text()))).write_text(str(os.getpid()))\ntime.sleep(600)"
-    schedule = Schedule(_job(_script(tmp_path, body), run_timeout_s=2))
+    # Renamed, so that whoever sees the file finds the number in it.
+    written = "unnamed = runs.with_name('unnamed')\nunnamed.write_text(str(os.getpid()))\n"
+    named = "unnamed.rename(runs.with_name('pid' + str(len(runs.read_text()))))\n"
+    schedule = Schedule(_job(_script(tmp_path, f"{_COUNT}{written}{named}time.sleep(600)"), run_timeout_s=5))
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(schedule.run()))
     thread.start()
