@@ -9,7 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# Beside Sparks an example may take any time; what must be fast, a benchmark says.
+hypothesis.settings.register_profile("beside others", deadline=None)
+hypothesis.settings.load_profile("beside others")
 
 HEAVY = ("end_to_end", "spark")
 ROOT = Path(__file__).parent
