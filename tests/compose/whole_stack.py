@@ -190,11 +190,12 @@ def test_zookeeper_coordinates_the_broker_instead(stack: Project) -> None:
         other.compose("start", service)
         until(lambda at=before: rows(other) > at, f"rows after the kill of {service}")
     settled(other)
-    other.signal("STOP", "kafka-zookeeper", "zookeeper")
-    until(
-        lambda: {other.health()[name] for name in ("kafka-zookeeper", "zookeeper")} == {"unhealthy"},
-        "both to be unhealthy",
-    )
+    stopped = ("kafka-zookeeper", "zookeeper")
+    other.signal("STOP", *stopped)
+    try:
+        until(lambda: {other.health()[name] for name in stopped} == {"unhealthy"}, "both to be unhealthy")
+    finally:
+        other.signal("CONT", *stopped)
 
 
 def drive(stack: Project) -> None:
