@@ -64,6 +64,7 @@ class Connection:
         plain = socket.create_connection(("127.0.0.1", port), timeout=10)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = identity.tls().wrap_socket(plain, server_hostname="localhost")
+        self._socket.settimeout(60)  # On a loaded machine strangers take long to open, and nothing is sent meanwhile.
         self._rest = b""
         will = Message(topic=f"devices/{identity.name}/status", payload=b"", content_type="text/plain")
         self.send(packets.connect_packet(client_id="", keepalive_s=600, packet_bytes_max=1 << 20, will=will))
