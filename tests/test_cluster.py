@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyspark
 import pytest
 
@@ -86,11 +85,7 @@ def tasks(stack: Stack, worker: str) -> int:
 def kill_at_work(stack: Stack, worker: str) -> None:
     """SIGKILL to the worker, its executor and their Python workers, while a task of the executor runs."""
     wait_for(lambda: any(one["activeTasks"] for one in executors(stack, worker) if one["isActive"]), 60, "a task", 0.02)
-    victims = list(process.members(stack.layout.var, worker))
-    assert len(victims) >= 2, "worker and executor"
-    for victim in victims:
-        victim.kill()
-    psutil.wait_procs(victims, timeout=10)
+    assert kill(stack, worker) >= 2, "worker and executor"
 
 
 def test_a_worker_killed_at_work_and_a_killed_master_cost_and_double_nothing(cluster: Stack, lake: Lake) -> None:

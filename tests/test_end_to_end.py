@@ -43,7 +43,7 @@ from smartcity.local.verify.generated import GeneratedReader, Logged, find_logs,
 from smartcity.local.verify.lake import Lake, LakeAccess
 from smartcity.local.verify.report import Report
 
-from .conftest import kill, wait_for
+from .conftest import BROKEN_NMEA, kill, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.broker, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -53,8 +53,6 @@ SPEED = 75
 """24 seconds of real time: long enough for two kills in between."""
 READINGS_MIN = 5_000
 ARRIVAL_TIMEOUT_S = 120
-BROKEN_NMEA = b"$GPRMC,081836,A,3751.65,S,14507.36,E,000.0,360.0,130998,011.3,E*00\r\n"
-"""Its checksum would be 62."""
 HAND = "by-hand"
 LOADED = "SELECT mart, day, etag FROM ops.loaded_days ORDER BY mart, day"
 

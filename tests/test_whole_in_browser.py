@@ -30,7 +30,7 @@ from smartcity.local.verify.audit import Scope, audit
 from smartcity.local.verify.lake import Lake, LakeAccess
 
 from .browser import CHROMIUM, RED_WITHIN_S, FlowSeen, LakeSeen, chromium, seen
-from .conftest import kill
+from .conftest import BROKEN_NMEA, kill
 
 pytest.importorskip("playwright.sync_api", reason="no Playwright: make setup-tests installs it")
 pytestmark = [
@@ -43,7 +43,6 @@ pytestmark = [
 
 SPEED = 30
 SEED = 11
-BROKEN_NMEA = b"$GPRMC,081836,A,3751.65,S,14507.36,E,000.0,360.0,130998,011.3,E*00\r\n"
 FRAME = """src => {
   const frame = document.getElementById('frame');
   return frame.complete && frame.naturalWidth > 0 && frame.getAttribute('src') !== src && frame.getAttribute('src');

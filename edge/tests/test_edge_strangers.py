@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +12,11 @@ import pytest
 BENCHMARK = Path(__file__).parents[2] / "tests" / "bench" / "gateway.py"
 STRANGERS = 200
 LATENCY_MAX_MS = 250.0
-"""What a machine that does little else may add; twice the quiet p99 is the aim, and the full form's."""
-LOADED_MAX_MS = 5_000.0
-"""Beside Sparks the latency tells of them; only a gateway that is held up takes this long."""
+"""What a loaded machine may add without telling us anything; twice the quiet p99 is the aim, and the full form's."""
 
 
 @pytest.mark.broker
 def test_two_hundred_stalled_connections_do_not_hold_honest_devices_up(tmp_path: Path) -> None:
-    limit_ms = LATENCY_MAX_MS if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else LOADED_MAX_MS
     out = tmp_path / "gateway.json"
     command = [sys.executable, str(BENCHMARK), "--rounds", "1", "--seconds", "3", "--connections", str(STRANGERS)]
     done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, timeout=240, check=False)
@@ -30,4 +26,4 @@ def test_two_hundred_stalled_connections_do_not_hold_honest_devices_up(tmp_path:
     strangers = result["strangers"]
     assert strangers["opened"] >= STRANGERS
     assert strangers["held at most"] >= STRANGERS // 4, "the gateway did not let them stall: this measured nothing"
-    assert result["with_strangers"]["p99_ms"] < max(2 * result["quiet"]["p99_ms"], limit_ms)
+    assert result["with_strangers"]["p99_ms"] < max(2 * result["quiet"]["p99_ms"], LATENCY_MAX_MS)

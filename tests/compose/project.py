@@ -60,10 +60,11 @@ class Project:
         assert not check or done.returncode == 0, f"{' '.join(arguments)}: {done.stderr[-3000:]}\n{done.stdout[-2000:]}"
         return done
 
-    def up(self, *services: str) -> float:
+    def up(self, *services: str, profiles: Iterable[str] = ()) -> float:
         """`up --wait`; returns the seconds it took."""
         begun = time.monotonic()
-        done = self.compose("up", "--wait", "--no-build", *services, check=False, timeout_s=UP_TIMEOUT_S)
+        command = ("up", "--wait", "--no-build", *services)
+        done = self.compose(*command, check=False, timeout_s=UP_TIMEOUT_S, profiles=profiles)
         assert done.returncode == 0, f"up: {done.stderr[-3000:]}\n{self.complaints()}"
         return time.monotonic() - begun
 

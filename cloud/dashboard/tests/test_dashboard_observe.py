@@ -15,6 +15,7 @@ from smartcity.contracts.streams import STREAMS
 from smartcity.dashboard.bridge import counts_of
 from smartcity.dashboard.city import City
 from smartcity.dashboard.flow_history import read_samples
+from smartcity.dashboard.flow_watch import _counted
 from smartcity.dashboard.inbox import Message
 from smartcity.dashboard.observe import Presence, Sighting, observe, read_rmc
 from smartcity.dashboard.settings import FRAMES_BYTES_MAX, INCIDENTS_MAX
@@ -254,3 +255,11 @@ def test_bridge_counts_are_sums_over_streams() -> None:
     counts = counts_of(samples)
     assert (counts.received, counts.delivered, counts.dead_lettered, counts.in_flight) == (9, 5, 1, 3)
     assert counts.trouble is None
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf"])
+def test_bridge_counts_that_are_not_finite_are_its_trouble(value: str) -> None:
+    counts = _counted(read_samples(f"smartcity_bridge_received_total {value}\n"), "http://127.0.0.1:8081")
+    assert counts.received == 0
+    assert counts.trouble is not None
+    assert "http://127.0.0.1:8081" in counts.trouble

@@ -25,7 +25,11 @@ class Counts:
 
 
 def counts_of(samples: Values) -> Counts:
-    """Sums of the counters in a scrape of the bridge; what it lacks is 0."""
+    """Sums of the counters in a scrape of the bridge; what it lacks is 0.
+
+    Raises:
+        ValueError, OverflowError: a sum is not finite.
+    """
     sums: defaultdict[str, float] = defaultdict(float)
     for (name, *_), value in samples.items():
         sums[name] += value

@@ -43,7 +43,8 @@ class Watch:
             s3_url=watched(environment.get("AWS_ENDPOINT_URL_S3") or aws),
             aws_url=watched(environment.get("AWS_ENDPOINT_URL_ATHENA") or aws),
         )
-        self._bridge_trouble: str | None = f"asking the bridge at {settings.bridge}"
+        self.bridge_counts = Counts(trouble=f"asking the bridge at {settings.bridge}")
+        """What the bridge counted by its last scrape, at most BRIDGE_INTERVAL_S and its answer old."""
         self._shown = (0.0, "")
         self._pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix="flow")
 
@@ -56,12 +57,6 @@ class Watch:
             known = json.dumps(made, separators=(",", ":"), allow_nan=False)
             self._shown = (time.monotonic(), known)
         return known
-
-    def bridge_counts(self) -> Counts:
-        """What the bridge counted by its last scrape, at most BRIDGE_INTERVAL_S and its answer old."""
-        if self._bridge_trouble is not None:
-            return Counts(trouble=self._bridge_trouble)
-        return counts_of(self._histories.bridge.latest)
 
     async def run(self) -> None:
         """Ask until cancelled. A part that does not answer delays no other."""
@@ -96,9 +91,8 @@ class Watch:
     async def _keep_reading_bridge(self, url: str) -> None:
         """Often enough for the live page, too."""
         while True:
-            trouble = await self._read(self._histories.bridge, url)
-            address = self._settings.bridge
-            self._bridge_trouble = trouble and f"the bridge at {address} does not answer: {trouble}"
+            found = await self._read(self._histories.bridge, url)
+            self.bridge_counts = _counted(found, self._settings.bridge)
             await self._pause(BRIDGE_INTERVAL_S)
 
     async def _keep_reading_lake(self, url: str) -> None:
@@ -106,14 +100,14 @@ class Watch:
             await self._read(self._histories.lake, url)
             await self._pause()
 
-    async def _read(self, history: History, url: str) -> str | None:
-        """Add a scrape to a history, or forget it where there is none, and say why."""
+    async def _read(self, history: History, url: str) -> Values | str:
+        """Add a scrape to a history, or forget it where there is none; what `_scrape` found."""
         found = await asyncio.get_running_loop().run_in_executor(self._pool, _scrape, url)
         if isinstance(found, str):
             history.clear()
-            return found
-        history.add(time.monotonic(), found)
-        return None
+        else:
+            history.add(time.monotonic(), found)
+        return found
 
     async def _keep_counting(self) -> None:
         while True:
@@ -131,6 +125,16 @@ class Watch:
         await asyncio.sleep(FLOW_INTERVAL_S)
         while not self.watching and time.monotonic() < until:
             await asyncio.sleep(FLOW_INTERVAL_S)
+
+
+def _counted(found: Values | str, bridge: str) -> Counts:
+    """A scrape's sums, or why there are none: a number that is not finite is no count."""
+    if not isinstance(found, str):
+        try:
+            return counts_of(found)
+        except (ValueError, OverflowError) as error:
+            found = str(error)
+    return Counts(trouble=f"the bridge at {bridge} does not answer: {found}")
 
 
 def _scrape(url: str) -> Values | str:

@@ -96,7 +96,7 @@ async def run(settings: Settings, listener: socket.socket) -> None:
 
     def about() -> dict[str, Any]:
         gateway = {"trouble": inbox.trouble, "dropped": inbox.dropped, "address": str(settings.mqtt)}
-        return {"gateway": gateway, "bridge": watch.bridge_counts().shown()}
+        return {"gateway": gateway, "bridge": watch.bridge_counts.shown()}
 
     def gateway_seen() -> Gateway:
         sums = live.city.sums()
