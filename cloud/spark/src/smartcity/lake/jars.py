@@ -47,6 +47,9 @@ SPARK_JARS = (
     Jar(group="software.amazon.awssdk", artifact="s3-transfer-manager", version="2.44.4"),
 )
 
+CLASS_ARCHIVE = "classes.jsa"
+"""In the folder of the jars, where set-up made one: class_archive.py."""
+
 
 def require_jars(folder: Path) -> list[Path]:
     """Paths of all jars.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from .jars import require_jars
+from .jars import CLASS_ARCHIVE, require_jars
 from .settings import SUBMITTED, Executors, Settings, Storage
 
 CATALOG = "lake"
@@ -25,8 +26,10 @@ _OF_SUBMIT = ("spark.driver.memory", "spark.driver.extraJavaOptions", "spark.ui.
 """What spark-submit has said before the driver's JVM began."""
 
 
-def start_session(settings: Settings) -> SparkSession:
+def start_session(settings: Settings, class_sharing: str | None = None) -> SparkSession:
     """A session with everything of this module configured.
+
+    `class_sharing` is an option of the JVM's that takes the place of the archive beside the jars (class_archive.py).
 
     Raises:
         JarsMissingError: see `require_jars`.
@@ -36,23 +39,25 @@ def start_session(settings: Settings) -> SparkSession:
         # Workers must run the Python that runs this, or they lack boto3 and the contract.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.master(settings.master)
-    for name, value in spark_conf(settings).items():
+    for name, value in spark_conf(settings, class_sharing).items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")
     return session
 
 
-def spark_conf(settings: Settings) -> dict[str, str]:
+def spark_conf(settings: Settings, class_sharing: str | None = None) -> dict[str, str]:
     """Spark's configuration as plain pairs."""
     local = settings.master.startswith("local")
+    if local and class_sharing is None and (archive := settings.jars.resolve() / CLASS_ARCHIVE).is_file():
+        class_sharing = shlex.quote(f"-XX:SharedArchiveFile={archive}")
     submitted = settings.master == SUBMITTED
     conf = {
         **({} if submitted else _jars(require_jars(settings.jars), local=local)),
         **_catalog(settings.storage),
         **_s3a(settings.storage),
         "spark.driver.memory": settings.driver_memory,
-        "spark.driver.extraJavaOptions": _JVM_OPTIONS,
+        "spark.driver.extraJavaOptions": " ".join(filter(None, (_JVM_OPTIONS, class_sharing))),
         "spark.ui.enabled": str(settings.ui_port is not None).lower(),
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",

@@ -1,4 +1,7 @@
-"""`smartcity setup`: the jars. (`make setup` does what comes before: Python environment, Mosquitto, Java.)"""
+"""`smartcity setup`: the jars, and the archive of Spark's classes.
+
+`make setup` does what comes before: Python environment, Mosquitto, Java.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ..class_archive import provide_archive
 from ..jars import SETS, expected, provide
 from ..layout import Layout
 from ..programs import find_java, find_mosquitto
@@ -43,5 +47,6 @@ def run(flags: argparse.Namespace) -> int:
     with ThreadPoolExecutor(max_workers=len(SETS)) as pool:
         for future in [pool.submit(fetch, name) for name in SETS]:
             future.result()
-    print(f"set-up is complete ({time.monotonic() - began:.1f} s for the jars); next: make demo")
+    provide_archive(layout.jars("spark"), java, say)
+    print(f"set-up is complete ({time.monotonic() - began:.1f} s for jars and classes); next: make demo")
     return 0
