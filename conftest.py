@@ -1,10 +1,12 @@
-"""`make test` has three workers: one keeps the shared stack, one the rest of what starts Spark, one all that is light.
+"""How `make test` gives its three workers the tests: none idles, and no more than two Sparks run at a time.
 
-They take about equally long, and no more than two Sparks run at a time.
+One takes all files that share a stack, one those that start Spark alone, one those that are light; when these are done,
+which is at about the same time, two of them take the files that start stacks of their own.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,36 +22,53 @@ HEAVY = ("end_to_end", "spark")
 ROOT = Path(__file__).parent
 
 
+class Kind(IntEnum):
+    """Of a file of tests, in the order in which they are handed out."""
+
+    SHARED_STACK = 0
+    SPARK = 1
+    LIGHT = 2
+    OWN_STACK = 3
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Heavy files first: they take longest."""
-    items.sort(key=lambda item: not _is_heavy(item.nodeid.partition("::")[0]))
+    """By the kind of their files."""
+    items.sort(key=lambda item: _kind(item.nodeid.partition("::")[0]))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file's tests stay together, all files that share a stack, and all other heavy files."""
+    """A light file's tests stay together on a worker, and all files of another kind; of the last kind in two lots."""
     # xdist's own groups (--dist loadgroup, 3.8.0) do nothing with pytest 9.2.
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415
 
-    class HeavyTogether(LoadScopeScheduling):
+    class ByKind(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            if _shares_the_stack(file):
-                return "stack"
-            return "heavy" if _is_heavy(file) else file
+            match _kind(file):
+                case Kind.LIGHT:
+                    return file
+                case Kind.OWN_STACK as kind:
+                    # The first, chaos, takes as long as two others.
+                    return f"{kind.name} {_own_stacks().index(file) % 3 == 0}"
+                case kind:
+                    return kind.name
 
-    return HeavyTogether(config, log)
-
-
-def _is_heavy(file: str) -> bool:
-    return any(f"mark.{name}" in _text(file) for name in HEAVY)
-
-
-def _shares_the_stack(file: str) -> bool:
-    """Whether its tests take the fixture of tests/conftest.py; who starts a stack alone needs the jars linked."""
-    return "stack: Stack" in _text(file) and "link_jars" not in _text(file) and _is_heavy(file)
+    return ByKind(config, log)
 
 
 @cache
-def _text(file: str) -> str:
-    return (ROOT / file).read_text(encoding="utf-8")
+def _kind(file: str) -> Kind:
+    text = (ROOT / file).read_text(encoding="utf-8")
+    if not any(f"mark.{name}" in text for name in HEAVY):
+        return Kind.LIGHT
+    if not file.startswith("tests/"):
+        return Kind.SPARK
+    # Who takes the fixture of tests/conftest.py; a stack apart from it needs the jars linked.
+    return Kind.SHARED_STACK if "stack: Stack" in text and "link_jars" not in text else Kind.OWN_STACK
+
+
+@cache
+def _own_stacks() -> list[str]:
+    files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").glob("test_*.py"))
+    return [file for file in files if _kind(file) is Kind.OWN_STACK]
