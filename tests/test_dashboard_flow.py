@@ -249,7 +249,7 @@ def test_every_part_is_up_and_readings_flow_with_their_latencies(seen: FlowSeen)
         p50, p99 = (milliseconds(text) for text in card.locator(".quantiles b").all_inner_texts())
         assert 0 < p50 <= p99 < 60_000
         assert card.locator(".bars rect").count() >= 3
-    row = seen.page.locator("#streams tr", has_text="gps").locator("td")
+    row = seen.page.locator("#streams tbody tr", has_text="gps").locator("td")
 
     def even() -> bool:
         """Every rate is above 0, and nothing else reaches Kafka than what the gateway passes on."""

@@ -60,6 +60,13 @@ def test_an_archive_that_cannot_be_made_is_told_and_the_old_one_is_gone(tmp_path
     assert not (tmp_path / CLASS_ARCHIVE).exists()
 
 
+def test_half_an_archive_is_none(tmp_path: Path, made_by: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(class_archive, "TIMEOUT_S", 1.0)
+    made_by[0] = f"{WRITER}; import time; time.sleep(60)"
+    assert provide_archive(tmp_path, JAVA, lambda line: None) is False
+    assert not (tmp_path / CLASS_ARCHIVE).exists()
+
+
 @pytest.mark.spark
 def test_a_driver_takes_its_classes_from_the_archive(tmp_path: Path) -> None:
     jars = Layout(var=default_var()).jars("spark")

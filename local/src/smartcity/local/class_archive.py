@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from importlib import util
 from pathlib import Path
 
 from smartcity.lake.jars import CLASS_ARCHIVE
 
-from .jars import Progress
+from .environment import child_environment
+from .jars import Progress, ivy_jar
 from .programs import Java
 from .services.lake import JVM
 
@@ -31,16 +30,17 @@ def provide_archive(jars: Path, java: Java, progress: Progress) -> bool:
     for path in (archive, key, fresh):
         path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "smartcity.lake.class_archive", str(jars.resolve()), str(fresh.resolve())]
-    environment = os.environ | {"JAVA_HOME": str(java.home), "JAVA_TOOL_OPTIONS": JVM, "SPARK_LOCAL_IP": "127.0.0.1"}
+    additions = {"JAVA_HOME": str(java.home), "JAVA_TOOL_OPTIONS": JVM, "SPARK_LOCAL_IP": "127.0.0.1"}
     try:
         # Its output ends when the JVM has written the archive and ended, too.
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=TIMEOUT_S, check=False,
+            command, env=child_environment(additions), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False,
         )  # fmt: skip
         output = done.stdout
     except subprocess.TimeoutExpired as error:
         output = error.stdout or b""
+        fresh.unlink(missing_ok=True)  # Half a file would be one to the JVM.
     log.write_bytes(output)
     if not fresh.is_file():
         progress(f"spark: no archive was made, so its starts stay slow; see {log}")
@@ -52,8 +52,8 @@ def provide_archive(jars: Path, java: Java, progress: Progress) -> bool:
 
 
 def _key(java: Java) -> str:
-    """What an archive depends on beside the jars, which set-up has checked by then."""
-    spec = util.find_spec("pyspark")
+    """What an archive depends on beside the jars of the set, which set-up has checked by then: Java, and pyspark's."""
     release = java.home / "release"
     version = release.read_text() if release.is_file() else java.major
-    return f"{java.program.resolve()}\n{version}\n{spec and spec.origin}\n"
+    bundled = ivy_jar()
+    return f"{java.program.resolve()}\n{version}\n{bundled} {bundled.stat().st_mtime_ns}\n"

@@ -8,6 +8,7 @@ JVM looks by itself whether an archive fits its version and the size and time of
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import tempfile
@@ -25,8 +26,8 @@ def main() -> None:
     """The JVM writes the archive as it ends, which is after this process: it still holds stdout and stderr then."""
     jars, archive = map(Path, sys.argv[1:])
     storage = Storage(bucket=DEFAULT_BUCKET, region=DEFAULT_REGION)
-    archived = shlex.quote(f"-XX:ArchiveClassesAtExit={archive}")
-    spark = start_session(Settings(kafka="unused", storage=storage, jars=jars), class_sharing=archived)
+    os.environ["SPARK_SUBMIT_OPTS"] = shlex.quote(f"-XX:ArchiveClassesAtExit={archive}")
+    spark = start_session(Settings(kafka="unused", storage=storage, jars=jars))
     with tempfile.TemporaryDirectory(prefix="smartcity-practice-") as folder:
         practise(spark, folder)
     spark.stop()

@@ -26,10 +26,8 @@ _OF_SUBMIT = ("spark.driver.memory", "spark.driver.extraJavaOptions", "spark.ui.
 """What spark-submit has said before the driver's JVM began."""
 
 
-def start_session(settings: Settings, class_sharing: str | None = None) -> SparkSession:
+def start_session(settings: Settings) -> SparkSession:
     """A session with everything of this module configured.
-
-    `class_sharing` is an option of the JVM's that takes the place of the archive beside the jars (class_archive.py).
 
     Raises:
         JarsMissingError: see `require_jars`.
@@ -39,25 +37,23 @@ def start_session(settings: Settings, class_sharing: str | None = None) -> Spark
         # Workers must run the Python that runs this, or they lack boto3 and the contract.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.master(settings.master)
-    for name, value in spark_conf(settings, class_sharing).items():
+    for name, value in spark_conf(settings).items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")
     return session
 
 
-def spark_conf(settings: Settings, class_sharing: str | None = None) -> dict[str, str]:
+def spark_conf(settings: Settings) -> dict[str, str]:
     """Spark's configuration as plain pairs."""
     local = settings.master.startswith("local")
-    if local and class_sharing is None and (archive := settings.jars.resolve() / CLASS_ARCHIVE).is_file():
-        class_sharing = shlex.quote(f"-XX:SharedArchiveFile={archive}")
     submitted = settings.master == SUBMITTED
     conf = {
         **({} if submitted else _jars(require_jars(settings.jars), local=local)),
         **_catalog(settings.storage),
         **_s3a(settings.storage),
         "spark.driver.memory": settings.driver_memory,
-        "spark.driver.extraJavaOptions": " ".join(filter(None, (_JVM_OPTIONS, class_sharing))),
+        "spark.driver.extraJavaOptions": _JVM_OPTIONS + (_class_sharing(settings.jars) if local else ""),
         "spark.ui.enabled": str(settings.ui_port is not None).lower(),
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
@@ -75,6 +71,12 @@ def spark_conf(settings: Settings, class_sharing: str | None = None) -> dict[str
         **({} if settings.ui_port is None else {"spark.ui.port": str(settings.ui_port)}),
     }
     return {name: value for name, value in conf.items() if not (submitted and name in _OF_SUBMIT)}
+
+
+def _class_sharing(jars: Path) -> str:
+    """The archive beside the jars, where set-up made one; it fits this class path alone."""
+    archive = jars.resolve() / CLASS_ARCHIVE
+    return " " + shlex.quote(f"-XX:SharedArchiveFile={archive}") if archive.is_file() else ""
 
 
 def _executors(executors: Executors) -> dict[str, str]:
