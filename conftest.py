@@ -6,6 +6,7 @@ which is at about the same time, two of them take the files that start stacks of
 
 from __future__ import annotations
 
+import os
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,11 @@ import pytest
 # Beside Sparks an example may take any time; what must be fast, a benchmark says.
 hypothesis.settings.register_profile("beside others", deadline=None)
 hypothesis.settings.load_profile("beside others")
+
+# Each worker's stacks have a range of ports of their own: while one of them starts a killed service again, its port
+# looks free to the others.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ.setdefault("SMARTCITY_PORT_BASE", str(11_000 + 2_000 * int(worker.removeprefix("gw"))))
 
 HEAVY = ("end_to_end", "spark")
 ROOT = Path(__file__).parent

@@ -154,7 +154,7 @@ def test_a_port_that_another_stack_takes_after_it_was_chosen_is_given_up(
     theirs = stack.place().ports["s3"]
     choices = iter([theirs])
     monkeypatch.setattr(
-        "smartcity.local.stack.choose", lambda first, taken=(): next(choices, None) or choose(first, taken)
+        "smartcity.local.stack.choose", lambda first, taken, free: next(choices, None) or choose(first, taken, free)
     )
     mine, said = Stack(tmp_path), list[str]()
     try:

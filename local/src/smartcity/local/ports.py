@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import socket
+import tempfile
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 import psutil
 
@@ -23,6 +28,44 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+class Claims(contextlib.ExitStack):
+    """Ports that no other stack of this user chooses, between our choice and the moment when they are listened on.
+
+    One locked file each. A lock goes with its process, and all of them at `close`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        super().__init__()
+        self._folder = folder or Path(tempfile.gettempdir()) / f"smartcity-ports-{os.getuid()}"
+        self._held: set[int] = set()
+
+    def take(self, port: int) -> bool:
+        """Whether the port is free, and claimed by us now.
+
+        Raises:
+            PortError: the folder of the claims is not ours to write.
+        """
+        if port in self._held:
+            return is_free(port)
+        with contextlib.ExitStack() as if_refused:
+            try:
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                claim = os.open(self._folder / str(port), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                if_refused.callback(os.close, claim)
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                remedy = "remove it, or set TMPDIR to another folder"
+                raise PortError(f"{self._folder}: {error.strerror}; {remedy}") from error
+            # Looked at only once it is claimed: who claimed it before us may have begun to listen.
+            if not is_free(port):
+                return False
+            self._held.add(port)
+            self.push(if_refused.pop_all())
+        return True
 
 
 def listening(port: int) -> int | None:

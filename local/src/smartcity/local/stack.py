@@ -25,14 +25,14 @@ from .environment import child_environment
 from .errors import LocalError, PortError, PortLostError, ServiceError, StackError
 from .launch import Progress, begin, launch, silent
 from .layout import Layout
-from .ports import choose, holder, is_free
+from .ports import Claims, choose, holder, is_free
 from .services import CLUSTER_SERVICES, SERVICES, Place, Service
 
 SUPERVISOR = "supervisor"
 LOCK_TIMEOUT_S = 240.0
 POLL_S = 0.1
-PORTS_TRIES_MAX = 3
-"""How often ports are chosen, where others take them before our services do."""
+PORTS_TRIES_MAX = 5
+"""How often ports are chosen, where others than stacks of this user take them before our services do."""
 DATA_OF_THE_RUN = ("data", "sim", "demo")
 """What `down --wipe` removes under `var`: topics, checkpoint, tables, and the devices' logs that speak of them."""
 
@@ -109,16 +109,17 @@ class Stack:
             self._mark(self.layout.secure_mark, secure, "without identities")
             self._mark(self.layout.cluster_mark, spark_cluster, "without a Spark cluster")
             for tries_left in reversed(range(PORTS_TRIES_MAX)):
-                place = Place(layout=self.layout, ports=self._choose_ports(wanted, progress))
-                for service in wanted:
-                    service.command(place)  # A missing program is named before anything is started.
-                try:
-                    self._start_all(wanted, place, progress)
-                    break
-                except PortLostError as error:
-                    if not tries_left:
-                        raise
-                    progress(str(error))
+                with Claims() as claims:
+                    place = Place(layout=self.layout, ports=self._choose_ports(wanted, claims, progress))
+                    for service in wanted:
+                        service.command(place)  # A missing program is named before anything is started.
+                    try:
+                        self._start_all(wanted, place, progress)
+                        break
+                    except PortLostError as error:
+                        if not tries_left:
+                            raise
+                        progress(str(error))
             if supervise and process.find(self._record(SUPERVISOR)) is None:
                 self._start_supervisor()
         try:
@@ -244,7 +245,7 @@ class Stack:
                 names.update(service.needs)
         return [service for service in services.values() if service.name in names]
 
-    def _choose_ports(self, wanted: Sequence[Service], progress: Progress) -> dict[str, int]:
+    def _choose_ports(self, wanted: Sequence[Service], claims: Claims, progress: Progress) -> dict[str, int]:
         """The ports of what runs stay; others get the one they had, the preferred one, or the next free one."""
         chosen = {}
         alive = set()
@@ -262,12 +263,13 @@ class Stack:
             preferences = service.preferred_ports(secure=self.layout.secure_mark.exists())
             for offset, (port, preferred) in enumerate(preferences.items()):
                 first = preferred if base is None else base + 5 * index + offset
-                if port in chosen and is_free(chosen[port]):
+                if port in chosen and claims.take(chosen[port]):
                     continue
                 taken = {number for name, number in chosen.items() if name != port}
-                chosen[port] = choose(first, taken)
+                chosen[port] = choose(first, taken, free=claims.take)
                 if chosen[port] != first:
-                    why = f"port {first} is held by {holder(first)}" if first not in taken else f"{first} is taken"
+                    held = first not in taken and not is_free(first)
+                    why = f"port {first} is held by {holder(first)}" if held else f"{first} is taken"
                     progress(f"{service.name}: {why}; using {chosen[port]}")
         return chosen
 

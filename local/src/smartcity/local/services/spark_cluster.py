@@ -21,7 +21,10 @@ WORKER_CORES = 1
 WORKER_MEMORY = "800m"
 """What a worker may give to its executor, which takes 700 MB of heap."""
 _DAEMON = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"}
+# On another port than the one it was given nobody would find it, and it would take another stack's.
+_OPTIONS = {"spark.port.maxRetries": "0"}
 _MASTER_OPTIONS = {
+    **_OPTIONS,
     # A master that is started again knows its workers and the driver, and the executors work on. Without, the driver
     # would wait for ever for a master that has forgotten it.
     "spark.deploy.recoveryMode": "FILESYSTEM",
@@ -29,6 +32,7 @@ _MASTER_OPTIONS = {
     "spark.deploy.recoveryTimeout": "15",
 }
 _WORKER_OPTIONS = {
+    **_OPTIONS,
     # An executor's folder holds copies of the jars; those of ended drivers go after ten minutes.
     "spark.worker.cleanup.enabled": "true",
     "spark.worker.cleanup.interval": "60",
