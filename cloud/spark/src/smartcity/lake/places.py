@@ -123,7 +123,8 @@ def grid_table(spark: SparkSession) -> DataFrame:
     """The grid as a small table, kept in memory. It goes to the JVM as Arrow: row by row it took five seconds."""
     columns = zip(zip(*grid(), strict=True), GRID_SCHEMA, strict=True)
     arrays = [pa.array(values, field.type) for values, field in columns]
-    return spark.createDataFrame(pa.Table.from_arrays(arrays, schema=GRID_SCHEMA)).coalesce(1).persist()
+    # Behind a shuffle: else every task that reads it would carry its 6 MB along, though it is kept.
+    return spark.createDataFrame(pa.Table.from_arrays(arrays, schema=GRID_SCHEMA)).repartition(1).persist()
 
 
 def with_place(rows: DataFrame, grid_rows: DataFrame, latitude: Column, longitude: Column) -> DataFrame:
