@@ -29,6 +29,11 @@ SETTLED = """ids => ids.every(id => {
   const state = document.getElementById('visual-' + id)?.dataset.state;
   return ['drawn', 'empty', 'failed'].includes(state);
 })"""
+MARGIN_PX = 8
+FRAMED_SIDES = """() => [...document.querySelectorAll('main .card, main .panel, main section, main .map')]
+  .map(each => each.getBoundingClientRect())
+  .filter(({ width }) => width > 0)
+  .flatMap(({ left, right }) => [left, document.documentElement.clientWidth - right])"""
 VIOLATIONS = """document.addEventListener('securitypolicyviolation', event =>
   console.error('against the policy: ' + event.violatedDirective + ' ' + event.blockedURI))"""
 
@@ -153,6 +158,13 @@ class Seen:
         # An expression would be evaluated by the page, which its policy forbids.
         function = condition if argument is not None else f"() => ({condition})"
         return self.page.wait_for_function(function, arg=argument, timeout=1000 * DEADLINE_S).json_value()
+
+    def assert_within(self) -> None:
+        """Nothing sticks out of the window, and what is framed keeps a distance from its sides."""
+        assert self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        sides = self.page.evaluate(FRAMED_SIDES)
+        assert sides
+        assert min(sides) >= MARGIN_PX, sides
 
     def picture(self, name: str, *, full_page: bool = False) -> bytes:
         """The page as PNG; kept where SMARTCITY_PICTURES says."""

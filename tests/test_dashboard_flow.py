@@ -387,7 +387,7 @@ def test_nothing_sticks_out(city: City, look: Callable[..., FlowSeen], name: str
         seen.wait_state(part, "up")
     seen.page.locator("#latency .quantiles").nth(2).wait_for()
     seen.page.locator("button.letter").first.wait_for()
-    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+    seen.assert_within()
     # No text of a box leaves it.
     out = seen.page.evaluate(
         """() => [...document.querySelectorAll('.part')].flatMap(part => {

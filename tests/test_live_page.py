@@ -6,6 +6,7 @@ With SMARTCITY_PICTURES=docs/images the pages are kept there as pictures.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ pytestmark = [
 ]
 
 PAGE = "import('/static/live/main.js').then(({ page }) => page)"
+NAME_OFF_ROAD_PX = 6
 FAST_KMH = 5000.0
 """Some seven pixels a second on the whole road: motion that a test can see within seconds."""
 
@@ -285,6 +287,25 @@ def test_who_wants_no_motion_gets_none(browser: Any, city: City) -> None:
         assert_calm(page)
 
 
+def test_names_keep_off_the_road_and_weather_off_names_and_other_weather(browser: Any, city: City) -> None:
+    town = Town(city.wire, vehicles=1, rate=15, warm_s=60)
+    maps = f"""{PAGE}.then(page => page.maps.map(({{ names, road, chipPlaces }}) =>
+      ({{ names, road, chips: [...chipPlaces.values()] }})))"""
+    with Repeating(5, town.drive), seen(browser, city.url) as page:
+        page.until(f"{maps}.then(all => all[1] && all.every(map => map.names.length && map.chips.length > 7))")
+        for each in page.page.evaluate(maps):
+            assert len(each["names"]) > 15 * 4, "four points on each name"
+            assert min(math.dist(name, point) for name in each["names"] for point in each["road"]) > NAME_OFF_ROAD_PX
+            # Where it is crowded, a name may be half covered.
+            assert len([1 for chip in each["chips"] for name in each["names"] if is_under(name, chip, 23, 9)]) <= 2
+            on_map = [chip for chip in each["chips"] if min(chip) > 0]
+            assert not [one for one, other in itertools.combinations(on_map, 2) if is_under(one, other, 40, 15)]
+
+
+def is_under(point: list[float], other: list[float], wide: float, high: float) -> bool:
+    return abs(point[0] - other[0]) < wide and abs(point[1] - other[1]) < high
+
+
 def test_what_is_not_there_is_said_with_what_to_do(browser: Any, city: City) -> None:
     with seen(browser, city.url) as page:
         page.until("!document.getElementById('nothing').hidden")
@@ -364,13 +385,13 @@ def test_pictures(browser: Any, tmp_path: Path) -> None:
                     if name == "live-map":
                         page.page.locator("#vehicles a[data-name=car-017]").focus()
                         page.page.wait_for_timeout(300)
-                    assert page.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+                    page.assert_within()
                     page.picture(name, full_page=name == "live-phone")
                     assert_calm(page)
             for name, how in (("vehicle", {}), ("vehicle-phone", phone)):
                 with seen(browser, running.url, "/vehicle/car-017", **how) as page:
                     page.until("document.querySelectorAll('#charts svg path').length === 4")
-                    assert page.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+                    page.assert_within()
                     page.picture(name, full_page=True)
                     assert_calm(page)
         wire.close()

@@ -217,7 +217,7 @@ def test_nothing_sticks_out(browser: Any, dashboard: str, name: str, size: tuple
     viewport = dict(zip(("width", "height"), size, strict=True))
     with open_seen(browser, dashboard, None, LakeSeen, viewport=viewport, color_scheme=scheme) as seen:
         seen.open(SHEETS["traffic"])
-        assert seen.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        seen.assert_within()
         keep(seen, name)
         assert seen.complaints == []
 

@@ -54,7 +54,7 @@ PAYLOAD_BYTES = 280
 KINDS = ("silent", "half", "garbage", "handshake")
 LIFE_S = (5.0, 15.0)
 WARM_UP_S = 1.0
-SETTLE_S = 5.0
+SETTLE_S = 30.0
 
 
 class Connection:
@@ -64,7 +64,7 @@ class Connection:
         plain = socket.create_connection(("127.0.0.1", port), timeout=10)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = identity.tls().wrap_socket(plain, server_hostname="localhost")
-        self._socket.settimeout(60)  # On a loaded machine strangers take long to open, and nothing is sent meanwhile.
+        self._socket.settimeout(180)  # On a loaded machine strangers take long to open, and nothing is sent meanwhile.
         self._rest = b""
         will = Message(topic=f"devices/{identity.name}/status", payload=b"", content_type="text/plain")
         self.send(packets.connect_packet(client_id="", keepalive_s=600, packet_bytes_max=1 << 20, will=will))
@@ -144,7 +144,7 @@ def client_hello(context: ssl.SSLContext) -> bytes:
 
 
 def stall(port: int, bundle: Path, connections: int, life_s: tuple[float, float]) -> None:
-    """Keeps so many connections open until SIGTERM; then prints what came of them."""
+    """Keeps so many connections open until SIGTERM; says when each was opened once, and what came of them."""
     context = read_bundle(bundle).tls_without_certificate()
     half = client_hello(context)[:60]
     counts: Counter[str] = Counter()
@@ -154,11 +154,12 @@ def stall(port: int, bundle: Path, connections: int, life_s: tuple[float, float]
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     began = time.monotonic()
-    print("ready", flush=True)
 
     def open_one() -> None:
         kind = KINDS[counts["opened"] % len(KINDS)]
         counts["opened"] += 1
+        if counts["opened"] == connections:
+            print("ready", flush=True)
         try:
             connection = socket.create_connection(("127.0.0.1", port), timeout=2)
             if kind == "half":
@@ -259,7 +260,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     try:
         probe = read_bundle(gateway.bundle_path(identities.PROBE))
         running = RunningBroker(gateway, gateway.settings())
-        wait_for("Mosquitto", lambda: running.greeted_as(probe) is None, 10)
+        wait_for("Mosquitto", lambda: running.greeted_as(probe) is None, 60)
         subscriber = Subscriber(read_bundle(gateway.bundle_path(identities.BRIDGE)), port)
         closing.callback(subscriber.close)
         devices = [Connection(read_bundle(gateway.bundle_path(name)), port) for name in names]

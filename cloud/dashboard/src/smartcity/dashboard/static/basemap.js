@@ -3,6 +3,11 @@
 const BAND = { far: 1.6, near: 12 }; // Pixels per kilometre below and above which fewer or all junctions are named.
 const KM_PER_DEGREE = 111.2;
 const TOWN_PX = 11;
+const ROAD_STEP_PX = 8;
+const CLEAR_PX = 7; // Half an arrow: between a name and the road's middle.
+const TOWN_REACH_PX = [6, 12, 18];
+const JUNCTION_REACH_PX = [9, 16, 24];
+const AROUND = [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1], [-1, 1], [1, -1]]; // Where a name may stand: right, up.
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -48,40 +53,73 @@ export function drawBasemap(pen, region, at, { width, height }) {
   pen.restore();
 }
 
-// Names of towns, the larger first, where none stands already; then junctions as dots, named where there is room.
-export function drawNames(pen, region, junctions, at, { width, height }) {
+// The road in pixels, a point every few of them, as far as it is on the canvas.
+export function roadPoints(route, at, { width, height }) {
+  const found = [];
+  for (const piece of route.pieces) {
+    for (const [latitude, longitude] of piece.points) {
+      const point = at(latitude, longitude);
+      const last = found[found.length - 1];
+      const isOn = point[0] > -ROAD_STEP_PX && point[0] < width + ROAD_STEP_PX && point[1] > -ROAD_STEP_PX && point[1] < height + ROAD_STEP_PX;
+      if (isOn && (!last || Math.hypot(point[0] - last[0], point[1] - last[1]) >= ROAD_STEP_PX)) found.push(point);
+    }
+  }
+  return found;
+}
+
+// Names of towns, the larger first, then junctions as dots with theirs; each beside its point, where it covers no other
+// name. A junction's keeps off the road, a town's if it can. `road` is `roadPoints`. Gives points that lie on names.
+export function drawNames(pen, region, junctions, at, { width, height, titleHeight }, road) {
   pen.save();
   pen.font = `${TOWN_PX}px system-ui, 'DejaVu Sans', sans-serif`;
   pen.lineWidth = 3;
   pen.strokeStyle = colour("land");
+  const isOn = ([x, y]) => x > 0 && y > 0 && x < width && y < height;
+  const towns = region.towns.map(([name, longitude, latitude]) => ({ name, point: at(latitude, longitude) })).filter(({ point }) => isOn(point));
+  const covered = [...road, ...towns.map(({ point }) => point)];
   const taken = [];
-  const write = (text, x, y, ink) => {
-    const long = pen.measureText(text).width;
-    const left = x + 6 + long > width - 4 ? x - 6 - long : x + 6;
-    const isFree = taken.every((other) => left > other.right + 4 || left + long < other.left - 4 || Math.abs(y - other.y) > TOWN_PX + 2);
-    if (!isFree || left < 2 || y < 30 || y > height - 6) return;
-    taken.push({ left, right: left + long, y });
-    pen.strokeText(text, left, y + 4);
-    pen.fillStyle = colour(ink);
-    pen.fillText(text, left, y + 4);
+  const cost = (left, y, long, own) => {
+    if (left < 2 || left + long > width - 4 || y < titleHeight + TOWN_PX / 2 || y > height - 6) return Infinity;
+    if (taken.some((other) => left < other.right + 4 && left + long > other.left - 4 && Math.abs(y - other.y) < TOWN_PX + 3)) return Infinity;
+    return covered.filter((point) => point !== own && point[0] > left - CLEAR_PX && point[0] < left + long + CLEAR_PX &&
+      Math.abs(point[1] - y) < TOWN_PX / 2 + CLEAR_PX).length;
   };
-  for (const [name, longitude, latitude] of region.towns) {
-    const [x, y] = at(latitude, longitude);
-    if (x < 0 || y < 0 || x > width || y > height) continue;
+  const write = (text, point, ink, reaches, most) => {
+    const [x, y] = point;
+    const long = pen.measureText(text).width;
+    let best = { cost: Infinity };
+    for (const reach of reaches) {
+      for (const [side, up] of AROUND) {
+        if (best.cost === 0) break;
+        const left = side > 0 ? x + reach : side < 0 ? x - reach - long : x - long / 2;
+        const place = { left, y: y - up * (reach + 4), cost: 0 };
+        place.cost = cost(place.left, place.y, long, point);
+        if (place.cost < best.cost) best = place;
+      }
+    }
+    if (best.cost > most || best.cost === Infinity) return;
+    taken.push({ left: best.left, right: best.left + long, y: best.y });
+    pen.strokeText(text, best.left, best.y + 4);
+    pen.fillStyle = colour(ink);
+    pen.fillText(text, best.left, best.y + 4);
+  };
+  for (const { name, point } of towns) {
     pen.fillStyle = colour("quiet");
-    pen.fillRect(x - 2, y - 2, 4, 4);
-    write(name, x, y, "quiet");
+    pen.fillRect(point[0] - 2, point[1] - 2, 4, 4);
+    write(name, point, "quiet", TOWN_REACH_PX, Infinity);
   }
   const pxPerKm = Math.abs(at(region.box[1], region.box[0])[1] - at(region.box[1] + 1, region.box[0])[1]) / KM_PER_DEGREE;
   for (const { latitude, longitude, name } of junctions) {
-    const [x, y] = at(latitude, longitude);
+    const point = at(latitude, longitude);
+    if (!isOn(point)) continue;
     pen.fillStyle = colour("road");
     pen.beginPath();
-    pen.arc(x, y, 2.6, 0, 2 * Math.PI);
+    pen.arc(...point, 2.6, 0, 2 * Math.PI);
     pen.fill();
-    if (pxPerKm > BAND.far) write(shorter(name, pxPerKm > BAND.near), x, y, "road");
+    if (pxPerKm > BAND.far) write(shorter(name, pxPerKm > BAND.near), point, "road", JUNCTION_REACH_PX, 0);
   }
   pen.restore();
+  return taken.flatMap(({ left, right, y }) => [0, 0.33, 0.67, 1].map((share) => [left + share * (right - left), y]));
 }
 
 // "Exit 312 Guelph Line" is "312" until there is room for all of it; "M40 J8A" stays.

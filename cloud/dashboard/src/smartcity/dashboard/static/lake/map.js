@@ -1,9 +1,10 @@
 // Points on the roads, a canvas for each region that has any. Positions are degrees (WGS 84).
 
-import { drawBasemap, drawNames, loadBasemap } from "../basemap.js";
+import { drawBasemap, drawNames, loadBasemap, roadPoints } from "../basemap.js";
 import { html, hues, legend, linear, number, roles } from "./svg.js";
 
 const MARGIN_PX = 22;
+const TITLE_PX = 22;
 const AROUND_DEGREES = 0.6; // How far from its road a point still belongs to a region.
 const RADIUS_PX = [3.5, 10];
 const CROWD_RADIUS_PX = [2, 5];
@@ -79,7 +80,7 @@ function drawPanel({ canvas, place, inside }, colors, size) {
     for (const [latitude, longitude] of piece.points) pen.lineTo(...at(latitude, longitude));
     pen.stroke();
   }
-  if (place.behind) drawNames(pen, place.behind, [], at, box);
+  if (place.behind) drawNames(pen, place.behind, [], at, { width: box.width, height: box.height, titleHeight: TITLE_PX }, roadPoints(place, at, box));
   pen.strokeStyle = colour("card");
   pen.lineWidth = 1;
   for (const point of inside) {

@@ -1,5 +1,5 @@
 // A route's map: the land below, drawn when it changes; what stands and drives above, drawn when it moves.
-import { drawBasemap, drawNames, loadBasemap } from "../basemap.js";
+import { drawBasemap, drawNames, loadBasemap, roadPoints } from "../basemap.js";
 import { html } from "../lake/svg.js";
 import { drawCamera, drawIncident, drawStation, isLively, placeChip } from "./marks.js";
 import { drawn } from "./measure.js";
@@ -13,6 +13,7 @@ const CROWD = 40; // Of more vehicles each is smaller, and only those chosen hav
 const NAMED_MAX = 8;
 const ARROW_PX = [20, 13];
 const STALE_ALPHA = 0.5;
+const [NAME_WEIGHT, CAMERA_WEIGHT] = [5, 4]; // What a chip over these costs; over the road 1.
 const FOLLOW_SHARE = 0.3; // A chosen vehicle is kept out of this share of each side, where the map is zoomed.
 const LABEL_FONT = "600 11px system-ui, 'DejaVu Sans', sans-serif";
 const LABEL_OFFSETS_PX = [4, -12, 20];
@@ -90,9 +91,9 @@ export class RouteMap {
       pen.stroke();
     }
     pen.setLineDash([]);
-    this.road = roadPoints(this.route, at);
     this.chipPlaces = new Map();
-    if (this.region) drawNames(pen, this.region, this.route.junctions, at, view);
+    this.road = roadPoints(this.route, at, view);
+    this.names = this.region ? drawNames(pen, this.region, this.route.junctions, at, view, this.road) : [];
   }
 
   // One frame. Gives whether the next one will differ.
@@ -170,8 +171,8 @@ export class RouteMap {
 
   placeChips(city) {
     const { view } = this;
-    const points = (kind) => [...city[kind].values()].map((thing) => [view.x(thing.longitude), view.y(thing.latitude)]);
-    const taken = [...this.road, ...points("cameras")];
+    const cameras = [...city.cameras.values()].map((camera) => [view.x(camera.longitude), view.y(camera.latitude), CAMERA_WEIGHT]);
+    const taken = [...this.road, ...this.names.map(([x, y]) => [x, y, NAME_WEIGHT]), ...cameras];
     this.chipPlaces = new Map([...city.weather.values()].map((station) =>
       [station, placeChip(view.x(station.longitude), view.y(station.latitude), taken, view)]));
   }
@@ -254,19 +255,4 @@ export class RouteMap {
     const top = isLow ? place.y - this.tip.offsetHeight - 12 : place.y + 12;
     this.tip.style.transform = `translate(${left}px, ${top}px)`;
   }
-}
-
-const ROAD_STEP_PX = 8;
-
-// The road in pixels, a point every few of them.
-function roadPoints(route, at) {
-  const found = [];
-  for (const piece of route.pieces) {
-    for (const [latitude, longitude] of piece.points) {
-      const point = at(latitude, longitude);
-      const last = found[found.length - 1];
-      if (!last || Math.hypot(point[0] - last[0], point[1] - last[1]) >= ROAD_STEP_PX) found.push(point);
-    }
-  }
-  return found;
 }

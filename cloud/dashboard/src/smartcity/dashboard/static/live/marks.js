@@ -23,20 +23,29 @@ export function drawCamera(pen, chips, theme, x, y, isChosen) {
   });
 }
 
-// Where a station's chip stands: beside its place, where it covers neither road nor cameras nor other chips, if there is
-// such a place. `taken` are points [x, y] and grows by the chip.
+// Where a station's chip stands: beside its place and near to it, where it covers as little as can be of what else there
+// is. `taken` are points [x, y, weight] and grows by the chip.
 const CHIP = { width: 50, height: 22 };
-const PLACES = [[0, -20], [0, 20], [38, 0], [-38, 0], [34, -20], [-34, -20], [34, 20], [-34, 20], [0, -42], [0, 42], [62, -14], [-62, 14]];
+const TURNS = 16;
+const REACHES_PX = [20, 30, 42, 56, 72];
+const FLAT = 1.7; // A chip is wide: so it stands farther off sideways.
+const NEARNESS = 0.06; // What a pixel of the way from the place weighs.
+const CHIP_WEIGHT = 20;
+const PLACES = REACHES_PX.flatMap((reach) => Array.from({ length: TURNS }, (_, turn) => {
+  const angle = (2 * Math.PI * turn) / TURNS;
+  return [FLAT * reach * Math.sin(angle), -reach * Math.cos(angle)];
+}));
 
-export function placeChip(x, y, taken, { width, height }) {
-  const covered = ([dx, dy]) => {
+export function placeChip(x, y, taken, { width, height, titleHeight }) {
+  const cost = ([dx, dy]) => {
     const [left, top] = [x + dx - CHIP.width / 2, y + dy - CHIP.height / 2];
-    if (left < 2 || top < 36 || left + CHIP.width > width - 2 || top + CHIP.height > height - 2) return 1000;
-    return taken.filter(([px, py]) => px > left - 4 && px < left + CHIP.width + 4 && py > top - 4 && py < top + CHIP.height + 4).length;
+    if (left < 2 || top < titleHeight || left + CHIP.width > width - 2 || top + CHIP.height > height - 2) return Infinity;
+    const isUnder = ([px, py]) => px > left - 4 && px < left + CHIP.width + 4 && py > top - 4 && py < top + CHIP.height + 4;
+    return taken.filter(isUnder).reduce((sum, [, , weight = 1]) => sum + weight, NEARNESS * Math.hypot(dx, dy));
   };
-  const best = PLACES.reduce((found, each) => (found.cost ? ((cost) => (cost < found.cost ? { each, cost } : found))(covered(each)) : found), { each: PLACES[0], cost: covered(PLACES[0]) }).each;
+  const best = PLACES.reduce((found, each) => (cost(each) < cost(found) ? each : found));
   const [chipX, chipY] = [x + best[0], y + best[1]];
-  for (const dx of [-18, 0, 18]) for (const dy of [-7, 7]) taken.push([chipX + dx, chipY + dy]);
+  for (const dx of [-18, 0, 18]) for (const dy of [-7, 7]) taken.push([chipX + dx, chipY + dy, CHIP_WEIGHT]);
   return [chipX, chipY];
 }
 

@@ -1,6 +1,7 @@
 // Degrees to pixels: a route's rectangle fitted into a canvas, zoomed and moved. Pure.
 
 const MARGIN_PX = { x: 34, y: 46 }; // Above lies the title.
+const TITLE_PX = 36;
 const ROUND_DEGREES = 0.12; // How far around the route's rectangle something still belongs to it.
 export const ZOOM_MAX = 128;
 
@@ -13,6 +14,7 @@ export class View {
     this.east = Math.max(...points.map((point) => point[1]));
     this.shrink = Math.cos(((this.south + this.north) / 2) * (Math.PI / 180));
     this.width = this.height = 0;
+    this.titleHeight = TITLE_PX;
     this.whole();
   }
 
