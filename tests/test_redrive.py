@@ -18,6 +18,7 @@ from operator import xor
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from smartcity.bridge.record import encode_reading
 from smartcity.contracts.envelope import Envelope, format_time
@@ -68,6 +69,14 @@ class Kafka:
 
     def __init__(self, stack: Stack) -> None:
         self._producer = Producer({"bootstrap.servers": stack.addresses().kafka, "acks": "all"})
+        self._admin = AdminClient({"bootstrap.servers": stack.addresses().kafka})
+
+    def keep_all(self, topic: str) -> None:
+        """Kafka looks every five minutes for what is too old: a record of long ago must not go before the lake reads it."""
+        entry = ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        for done in self._admin.incremental_alter_configs([resource]).values():
+            done.result(30)
 
     def letter(self, topic: str, payload: bytes, properties: list[tuple[str, str]]) -> None:
         """As the bridge keeps what it refuses."""
@@ -111,6 +120,7 @@ def test_letters_sent_back_twice_are_in_the_lake_once(stack: Stack) -> None:
         id=f"{BOOT}.3", device_id=DEVICE, timestamp=TIME, latitude=43.4643, longitude=-80.5204, speed=50.5,
         fix_quality=1, satellites=9,
     )  # fmt: skip
+    kafka.keep_all(GPS.kafka_topic)
     kafka.put(GPS.kafka_topic, encode_reading(reading), [("ce_id", reading.id)], timestamp=LONG_AGO_MS)
     wait_for(lambda: ids(lake, DEAD_LETTERS_TABLE).total() == 4, ARRIVAL_TIMEOUT_S, "four dead letters")
     assert ids(lake, GPS.table) == ids(lake, WEATHER.table) == {}
