@@ -18,7 +18,7 @@ from operator import xor
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from smartcity.bridge.record import encode_reading
 from smartcity.contracts.envelope import Envelope, format_time
@@ -72,9 +72,9 @@ class Kafka:
         self._admin = AdminClient({"bootstrap.servers": stack.addresses().kafka})
 
     def keep_all(self, topic: str) -> None:
-        """Kafka looks every five minutes for what is too old: a record of long ago must not go before the lake reads it."""
+        """Kafka drops what is too old, every five minutes: a record of long ago must not go before the lake has it."""
         entry = ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        resource = ConfigResource("topic", topic, incremental_configs=[entry])
         for done in self._admin.incremental_alter_configs([resource]).values():
             done.result(30)
 
