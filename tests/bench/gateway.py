@@ -54,7 +54,7 @@ PAYLOAD_BYTES = 280
 KINDS = ("silent", "half", "garbage", "handshake")
 LIFE_S = (5.0, 15.0)
 WARM_UP_S = 1.0
-SETTLE_S = 30.0
+SETTLE_S = 5.0
 
 
 class Connection:
@@ -260,7 +260,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     try:
         probe = read_bundle(gateway.bundle_path(identities.PROBE))
         running = RunningBroker(gateway, gateway.settings())
-        wait_for("Mosquitto", lambda: running.greeted_as(probe) is None, 60)
+        wait_for("Mosquitto", lambda: running.greeted_as(probe) is None, 10)
         subscriber = Subscriber(read_bundle(gateway.bundle_path(identities.BRIDGE)), port)
         closing.callback(subscriber.close)
         devices = [Connection(read_bundle(gateway.bundle_path(name)), port) for name in names]

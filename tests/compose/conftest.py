@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from .project import BUILD_TIMEOUT_S, engine_complaint, project
+from .project import build, engine_complaint
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _images() -> None:
     if complaint := engine_complaint():
         pytest.exit(f"make compose-test needs a container engine with Compose: {complaint}", returncode=1)
-    project("smartcity-test").compose("build", profiles=("sim", "tools"), timeout_s=BUILD_TIMEOUT_S)
+    build()

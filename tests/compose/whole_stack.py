@@ -121,6 +121,7 @@ def test_down_and_up_again_lose_nothing(stack: Project) -> None:
     stack.up()
     assert verify(stack)["lake"] == before["lake"]
     drive(stack)
+    assert sum(settled(stack)["lake"].values()) > sum(before["lake"].values())
 
 
 def test_prometheus_reads_every_process_that_counts(stack: Project) -> None:

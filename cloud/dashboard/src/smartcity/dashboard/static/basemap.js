@@ -1,4 +1,5 @@
 // Coast, lakes, borders and towns behind a map, from Natural Earth. Drawn on a canvas, under whatever the map shows.
+import { cheapest, covers } from "./placing.js";
 
 const BAND = { far: 1.6, near: 12 }; // Pixels per kilometre below and above which fewer or all junctions are named.
 const KM_PER_DEGREE = 111.2;
@@ -54,18 +55,20 @@ export function drawBasemap(pen, region, at, { width, height }) {
 }
 
 // The road in pixels, a point every few of them, as far as it is on the canvas.
-export function roadPoints(route, at, { width, height }) {
+export function roadPoints(route, at, size) {
   const found = [];
   for (const piece of route.pieces) {
     for (const [latitude, longitude] of piece.points) {
       const point = at(latitude, longitude);
       const last = found[found.length - 1];
-      const isOn = point[0] > -ROAD_STEP_PX && point[0] < width + ROAD_STEP_PX && point[1] > -ROAD_STEP_PX && point[1] < height + ROAD_STEP_PX;
-      if (isOn && (!last || Math.hypot(point[0] - last[0], point[1] - last[1]) >= ROAD_STEP_PX)) found.push(point);
+      const isApart = !last || Math.hypot(point[0] - last[0], point[1] - last[1]) >= ROAD_STEP_PX;
+      if (isApart && covers(whole(size), point, ROAD_STEP_PX)) found.push(point);
     }
   }
   return found;
 }
+
+const whole = ({ width, height }) => ({ left: 0, right: width, top: 0, bottom: height });
 
 // Names of towns, the larger first, then junctions as dots with theirs; each beside its point, where it covers no other
 // name. A junction's keeps off the road, a town's if it can. `road` is `roadPoints`. Gives points that lie on names.
@@ -74,34 +77,27 @@ export function drawNames(pen, region, junctions, at, { width, height, titleHeig
   pen.font = `${TOWN_PX}px system-ui, 'DejaVu Sans', sans-serif`;
   pen.lineWidth = 3;
   pen.strokeStyle = colour("land");
-  const isOn = ([x, y]) => x > 0 && y > 0 && x < width && y < height;
+  const isOn = (point) => covers(whole({ width, height }), point, 0);
   const towns = region.towns.map(([name, longitude, latitude]) => ({ name, point: at(latitude, longitude) })).filter(({ point }) => isOn(point));
-  const covered = [...road, ...towns.map(({ point }) => point)];
+  const avoided = [...road, ...towns.map(({ point }) => point)];
   const taken = [];
-  const cost = (left, y, long, own) => {
-    if (left < 2 || left + long > width - 4 || y < titleHeight + TOWN_PX / 2 || y > height - 6) return Infinity;
-    if (taken.some((other) => left < other.right + 4 && left + long > other.left - 4 && Math.abs(y - other.y) < TOWN_PX + 3)) return Infinity;
-    return covered.filter((point) => point !== own && point[0] > left - CLEAR_PX && point[0] < left + long + CLEAR_PX &&
-      Math.abs(point[1] - y) < TOWN_PX / 2 + CLEAR_PX).length;
-  };
   const write = (text, point, ink, reaches, most) => {
-    const [x, y] = point;
     const long = pen.measureText(text).width;
-    let best = { cost: Infinity };
-    for (const reach of reaches) {
-      for (const [side, up] of AROUND) {
-        if (best.cost === 0) break;
-        const left = side > 0 ? x + reach : side < 0 ? x - reach - long : x - long / 2;
-        const place = { left, y: y - up * (reach + 4), cost: 0 };
-        place.cost = cost(place.left, place.y, long, point);
-        if (place.cost < best.cost) best = place;
-      }
-    }
-    if (best.cost > most || best.cost === Infinity) return;
-    taken.push({ left: best.left, right: best.left + long, y: best.y });
-    pen.strokeText(text, best.left, best.y + 4);
+    const [x, y] = point;
+    const places = reaches.flatMap((reach) => AROUND.map(([side, up]) =>
+      [side > 0 ? x + reach : side < 0 ? x - reach - long : x - long / 2, y - up * (reach + 4)]));
+    const { place, cost } = cheapest(places, ([left, middle]) => {
+      if (left < 2 || left + long > width - 4 || middle < titleHeight + TOWN_PX / 2 || middle > height - 6) return Infinity;
+      if (taken.some((other) => left < other.right + 4 && left + long > other.left - 4 && Math.abs(middle - other.y) < TOWN_PX + 3)) return Infinity;
+      const box = { left, right: left + long, top: middle - TOWN_PX / 2, bottom: middle + TOWN_PX / 2 };
+      return avoided.filter((each) => each !== point && covers(box, each, CLEAR_PX)).length;
+    });
+    if (!place || cost > most) return;
+    const [left, middle] = place;
+    taken.push({ left, right: left + long, y: middle });
+    pen.strokeText(text, left, middle + 4);
     pen.fillStyle = colour(ink);
-    pen.fillText(text, best.left, best.y + 4);
+    pen.fillText(text, left, middle + 4);
   };
   for (const { name, point } of towns) {
     pen.fillStyle = colour("quiet");

@@ -1,4 +1,5 @@
 // What stands beside the road: cameras, weather stations, incidents.
+import { cheapest, covers } from "../placing.js";
 
 const RESOLVED_MS = 9000; // How long a resolved incident stays on the map, fading.
 const PULSE_MS = 3600; // How long a new one draws the eye.
@@ -31,21 +32,22 @@ const REACHES_PX = [20, 30, 42, 56, 72];
 const FLAT = 1.7; // A chip is wide: so it stands farther off sideways.
 const NEARNESS = 0.06; // What a pixel of the way from the place weighs.
 const CHIP_WEIGHT = 20;
+const CLEAR_PX = 4;
 const PLACES = REACHES_PX.flatMap((reach) => Array.from({ length: TURNS }, (_, turn) => {
   const angle = (2 * Math.PI * turn) / TURNS;
   return [FLAT * reach * Math.sin(angle), -reach * Math.cos(angle)];
 }));
 
 export function placeChip(x, y, taken, { width, height, titleHeight }) {
-  const cost = ([dx, dy]) => {
+  const { place } = cheapest(PLACES, ([dx, dy]) => {
     const [left, top] = [x + dx - CHIP.width / 2, y + dy - CHIP.height / 2];
-    if (left < 2 || top < titleHeight || left + CHIP.width > width - 2 || top + CHIP.height > height - 2) return Infinity;
-    const isUnder = ([px, py]) => px > left - 4 && px < left + CHIP.width + 4 && py > top - 4 && py < top + CHIP.height + 4;
-    return taken.filter(isUnder).reduce((sum, [, , weight = 1]) => sum + weight, NEARNESS * Math.hypot(dx, dy));
-  };
-  const best = PLACES.reduce((found, each) => (cost(each) < cost(found) ? each : found));
-  const [chipX, chipY] = [x + best[0], y + best[1]];
-  for (const dx of [-18, 0, 18]) for (const dy of [-7, 7]) taken.push([chipX + dx, chipY + dy, CHIP_WEIGHT]);
+    const box = { left, right: left + CHIP.width, top, bottom: top + CHIP.height };
+    if (left < 2 || top < titleHeight || box.right > width - 2 || box.bottom > height - 2) return Infinity;
+    return taken.filter((each) => covers(box, each, CLEAR_PX)).reduce((sum, [, , weight = 1]) => sum + weight, NEARNESS * Math.hypot(dx, dy));
+  });
+  const [dx, dy] = place ?? PLACES[0];
+  const [chipX, chipY] = [x + dx, y + dy];
+  for (const right of [-18, 0, 18]) for (const down of [-7, 7]) taken.push([chipX + right, chipY + down, CHIP_WEIGHT]);
   return [chipX, chipY];
 }
 
